@@ -1,0 +1,64 @@
+"""Where expressions run: the one adapter that knows DuckDB."""
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Protocol
+
+import ibis
+import ibis.expr.types as ir
+import pyarrow as pa
+
+
+class Engine(Protocol):
+    """What the rest asks of an engine; tables of one engine can be joined with each other only."""
+
+    def read_parquet(self, path: Path) -> ir.Table:
+        """A lazy table over a Parquet file or folder."""
+        ...
+
+    def from_arrow(self, table: pa.Table) -> ir.Table:
+        """A table of the engine with the rows of ``table``."""
+        ...
+
+    def materialise(self, expression: ir.Table) -> ir.Table:
+        """Compute once, so that several later expressions read the result."""
+        ...
+
+    def to_arrow(self, expression: ir.Expr) -> pa.Table:
+        """Rows in memory, in no particular order."""
+        ...
+
+    def write_parquet(self, expression: ir.Table, path: Path) -> None:
+        """Stream the rows of an expression into one Parquet file."""
+        ...
+
+
+class DuckDB:
+    """The embedded default. Spills to disk when ``memory_limit`` (such as ``"6GB"``) is reached."""
+
+    def __init__(self, *, memory_limit: str | None = None, threads: int | None = None) -> None:
+        self._spill = tempfile.TemporaryDirectory(prefix="koc-")
+        settings: Mapping[str, object] = {
+            "temp_directory": self._spill.name,
+            "preserve_insertion_order": False,
+            **({"memory_limit": memory_limit} if memory_limit else {}),
+            **({"threads": threads} if threads else {}),
+        }
+        self._connection = ibis.duckdb.connect(**settings)
+
+    def read_parquet(self, path: Path) -> ir.Table:
+        pattern = path / "*.parquet" if path.is_dir() else path
+        return self._connection.read_parquet(str(pattern), table_name=ibis.util.gen_name("parquet"))
+
+    def from_arrow(self, table: pa.Table) -> ir.Table:
+        return self._connection.create_table(ibis.util.gen_name("arrow"), table, temp=True)
+
+    def materialise(self, expression: ir.Table) -> ir.Table:
+        return self._connection.create_table(ibis.util.gen_name("step"), expression, temp=True)
+
+    def to_arrow(self, expression: ir.Expr) -> pa.Table:
+        return self._connection.to_pyarrow(expression)
+
+    def write_parquet(self, expression: ir.Table, path: Path) -> None:
+        self._connection.to_parquet(expression, path)

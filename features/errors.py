@@ -1,0 +1,45 @@
+"""The errors that a person may see, as one small tree.
+
+    KocError
+    ├── DatasetError        the dataset file, or a source that it names, cannot be used
+    ├── ValidationError     rows break the contract with severity ``error``
+    ├── LeakageError        something known later would reach a feature
+    ├── ImmatureLabelError  a label window is not closed in the data
+    ├── TrainingError       not enough dates, users or positives to learn from
+    ├── BundleError         a model bundle is incomplete, altered or does not fit
+    └── ScoresError         a batch of scores is missing, half-written or altered
+
+Every message names the value met, the place and the remedy.
+"""
+
+
+class KocError(Exception):
+    """Base of all errors that are shown without a traceback."""
+
+
+class DatasetError(KocError):
+    """The dataset file, or a source that it names, cannot be used."""
+
+
+class ValidationError(KocError):
+    """Rows break the data contract with severity ``error``."""
+
+
+class LeakageError(KocError):
+    """Something that was known later would reach a feature."""
+
+
+class ImmatureLabelError(KocError):
+    """A label window is not closed in the data."""
+
+
+class TrainingError(KocError):
+    """Not enough dates, users or positives to learn from."""
+
+
+class BundleError(KocError):
+    """A model bundle is incomplete, altered or does not fit the data."""
+
+
+class ScoresError(KocError):
+    """A batch of scores is missing, half-written or altered."""

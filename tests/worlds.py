@@ -1,0 +1,66 @@
+"""Small worlds written by hand, as the tables that snapshots are taken from."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from features.dataset import Dataset, TableSource, TimeSettings
+from features.engine import DuckDB
+from features.schema import TABLES
+from features.tables import Tables, complete
+
+Rows = Sequence[Mapping[str, Any]]
+
+
+def day(number: float) -> datetime:
+    """Moment ``number`` days after the start of 2024."""
+    return datetime(2024, 1, 1) + timedelta(days=number)
+
+
+def world(
+    *,
+    horizon: timedelta = timedelta(days=10),
+    window: timedelta = timedelta(days=5),
+    min_gap: timedelta = timedelta(0),
+    until: datetime | None = None,
+    credit: str = "item",
+    engine: DuckDB | None = None,
+    settings: Mapping[str, Any] | None = None,
+    **tables: Rows,
+) -> Tables:
+    """Tables from rows of dicts; the columns that any row gives count as given by the source."""
+    engine = engine or DuckDB(threads=1)
+    built, given, latest = {}, {}, [day(0)]
+    for name, rows in tables.items():
+        spec = TABLES[name]
+        columns = list(dict.fromkeys(column for row in rows for column in row)) or [
+            column.name for column in spec.columns if column.required
+        ]
+        arrays = {}
+        for column in columns:
+            values = [row.get(column) for row in rows]
+            arrays[column] = pa.array(values, type=spec[column].kind.dtype.to_pyarrow())
+        built[name] = complete(engine.from_arrow(pa.table(arrays)), spec)
+        given[name] = frozenset(columns)
+        if spec.event_time in columns:
+            latest += [row[spec.event_time] for row in rows if row.get(spec.event_time)]
+    dataset = Dataset.model_validate(
+        {
+            "name": "world",
+            "root": Path(),
+            "credit": credit,
+            "time": TimeSettings(horizon=horizon, window=window, min_gap=min_gap, **(settings or {})),
+            "tables": {name: TableSource(source="memory") for name in tables},
+        }
+    )
+    return Tables(dataset, engine, built, given, until or max(latest))
+
+
+def rows_of(tables_engine: Tables, expression: Any, *by: str) -> pd.DataFrame:
+    """The rows of an expression in memory, sorted by ``by``."""
+    frame = tables_engine.engine.to_arrow(expression).to_pandas()
+    return frame.sort_values(list(by)).reset_index(drop=True) if by else frame
