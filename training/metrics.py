@@ -135,29 +135,35 @@ def _captured(weighted: Weighted, p: float) -> Floats:
 
 def _auroc(weighted: Weighted) -> Floats:
     ranking = weighted.ranking
-    positive = weighted.sorted * (ranking.relevance[ranking.best] > 0)
-    found = positive.cumsum(axis=1, dtype=np.int64)[:, ranking.last]
-    missed = weighted.until[:, ranking.last] - found
-    if not len(ranking.last):
+    places = np.flatnonzero(ranking.relevance[ranking.best] > 0)
+    if not len(places):
         return np.full(len(weighted.weight), np.nan)
-    before = np.concatenate([np.zeros((len(found), 1), dtype=np.int64), found[:, :-1]], axis=1)
-    # A positive beats the negatives of later runs and half of those in its own.
-    wins = (np.diff(missed, axis=1, prepend=0) * ((before + found) / 2)).sum(axis=1)
-    return _ratio(wins, found[:, -1] * missed[:, -1], np.nan)
+    run = np.searchsorted(ranking.last, places)
+    weight = weighted.sorted[:, places]
+    # Twice the middle rank of each positive; equal scores share one, so that ties count half.
+    middle = weighted.until[:, ranking.last[run]].astype(np.int64)
+    later = np.searchsorted(run, 1)
+    middle[:, later:] += weighted.until[:, ranking.last[run[later:] - 1]]
+    positives = weight.sum(axis=1, dtype=np.int64)
+    pairs = positives * (weighted.rows - positives)
+    # Mann and Whitney: ranks of the positives less those that they take among themselves.
+    lost = ((weight * middle).sum(axis=1) - positives**2) / 2
+    return _ratio(pairs - lost, pairs, np.nan)
 
 
 def _ece(weighted: Weighted) -> Floats:
     ranking = weighted.ranking
-    residual = (ranking.relevance > 0).astype(np.float64)[ranking.best] - ranking.score[ranking.best]
-    gap = np.zeros((len(weighted.weight), len(ranking.last) + 1))
-    gap[:, 1:] = (weighted.sorted * residual).cumsum(axis=1)[:, ranking.last]
-    until = np.zeros(gap.shape)
+    residual = (ranking.relevance > 0)[ranking.best] - ranking.score[ranking.best]
+    # Running sums at the ends of runs; between them an edge of a bin takes its share of the run.
+    until = np.zeros((len(weighted.weight), len(ranking.last) + 1))
+    gap = np.zeros(until.shape)
     until[:, 1:] = weighted.until[:, ranking.last]
+    gap[:, 1:] = (weighted.sorted * residual).cumsum(axis=1)[:, ranking.last]
     value = np.full(len(gap), np.nan)
     for b, rows in enumerate(weighted.rows):
         if rows:
-            edges = np.interp(np.linspace(0, rows, BINS + 1), until[b], gap[b])
-            value[b] = np.abs(np.diff(edges)).sum() / rows
+            reached = np.interp(np.linspace(0, rows, BINS + 1), until[b], gap[b])
+            value[b] = np.abs(np.diff(reached)).sum() / rows
     return value
 
 
