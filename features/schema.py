@@ -41,7 +41,7 @@ _DTYPES: dict[Kind, dt.DataType] = {
 class Column:
     """One column of the contract.
 
-    ``revealed_by``: columns of the same row whose earliest non-null time is when this value became known; a snapshot
+    ``revealed_by``: columns of the same row whose first non-null time is when this value became known; a snapshot
     before that time, or a source that gives none of them, sees null.
     ``refers_to``: the ``table.column`` that a non-null value should be found in.
     """

@@ -1,0 +1,44 @@
+"""Local time of a dataset's zone, exact through clock changes, on any engine."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+import ibis
+import ibis.expr.types as ir
+
+FIRST_YEAR = 1990
+
+
+def to_local(moment: ir.TimestampValue, zone: str, until: datetime) -> ir.TimestampValue:
+    """UTC ``moment`` (before ``until``) in local time of ``zone``; exact from ``FIRST_YEAR`` on."""
+    *changes, last = clock_changes(zone, until.year)
+    branches = [(moment < ibis.literal(end), moment + ibis.interval(seconds=offset)) for end, offset in changes]
+    current = moment + ibis.interval(seconds=last[1])
+    return ibis.cases(*branches, else_=current) if branches else current
+
+
+@lru_cache(maxsize=32)
+def clock_changes(zone: str, last_year: int) -> tuple[tuple[datetime, int], ...]:
+    """Spans of constant offset: (end of the span in UTC, seconds east of UTC), in order; the last one is open."""
+    return tuple(_spans(ZoneInfo(zone), datetime(FIRST_YEAR, 1, 1), datetime(last_year + 1, 1, 1)))
+
+
+def _spans(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
+    hour = timedelta(hours=1)
+    moment, offset = start, _offset(zone, start)
+    while moment < end:
+        following = moment + timedelta(days=1)
+        if _offset(zone, following) != offset:
+            while _offset(zone, moment + hour) == offset:
+                moment += hour
+            yield moment + hour, offset
+            offset = _offset(zone, following)
+        moment = following.replace(hour=0)
+    yield end, offset
+
+
+def _offset(zone: ZoneInfo, moment: datetime) -> int:
+    offset = moment.replace(tzinfo=UTC).astimezone(zone).utcoffset()
+    return int(offset.total_seconds()) if offset else 0

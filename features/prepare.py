@@ -1,0 +1,85 @@
+"""What many blocks read, derived once per snapshot: acts, tie pairs, purchases, adoptions and the ledger."""
+
+import ibis
+import ibis.expr.types as ir
+
+from features.ledger import influence_ledger, net_amount, with_subject
+from features.snapshot import Snapshot
+
+ALWAYS = "1970-01-01"
+"""``since`` of a tie without a date: known before anything happened."""
+
+ACTS = {
+    "orders": ("user_id", "ordered_at"),
+    "shares": ("sharer_id", "shared_at"),
+    "share_responses": ("responder_id", "responded_at"),
+    "group_buys": ("initiator_id", "opened_at"),
+    "group_buy_members": ("user_id", "joined_at"),
+    "memberships": ("user_id", "joined_at"),
+    "engagements": ("user_id", "happened_at"),
+}
+"""Tables whose rows are something that a user did: who, and when."""
+
+
+def prepare(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the derived tables that its sources allow.
+
+    acts       (user_id, happened_at)                        everything that users did
+    pairs      (user_id, influencer_id, since)               distinct ties of two different people
+    purchases  (user_id, subject, ordered_at, item_id, amount, lines)   what one person bought of one subject at once
+    adoptions  (user_id, subject, item_id, first_at, last_at, times, first_amount)   one person and one subject
+    ledger     see `features.ledger`
+    """
+    engine = snapshot.engine
+    snapshot = snapshot.with_tables(acts=engine.materialise(user_acts(snapshot)))
+    if "ties" in snapshot:
+        snapshot = snapshot.with_tables(pairs=engine.materialise(tie_pairs(snapshot)))
+    if "orders" in snapshot:
+        snapshot = snapshot.with_tables(purchases=engine.materialise(purchases(snapshot)))
+    if snapshot.has("orders", "item_id"):
+        snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
+    return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
+
+
+def user_acts(snapshot: Snapshot) -> ir.Table:
+    """(user_id, happened_at) of every act; a response also shows that its sharer had shared by then."""
+    found = []
+    for table, (user, moment) in ACTS.items():
+        if table in snapshot:
+            rows = snapshot[table]
+            found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
+    if snapshot.has("share_responses", "sharer_id"):
+        rows = snapshot["share_responses"]
+        found.append(rows.select(user_id=rows.sharer_id, happened_at=rows.responded_at))
+    acts = found[0] if len(found) == 1 else ibis.union(*found)
+    return acts.filter(acts.user_id.notnull())
+
+
+def tie_pairs(snapshot: Snapshot) -> ir.Table:
+    """(user_id, influencer_id, since), one row per pair; several kinds of tie to one person are one pair."""
+    ties = snapshot["ties"]
+    apart = ties.filter(ties.user_id != ties.influencer_id)
+    return apart.group_by("user_id", "influencer_id").agg(
+        since=apart.since.fill_null(ibis.timestamp(ALWAYS).cast("timestamp(6)")).min()
+    )
+
+
+def purchases(snapshot: Snapshot) -> ir.Table:
+    """What one person bought of one subject at one moment; ``subject`` is "" where orders name no item."""
+    orders = with_subject(snapshot, snapshot["orders"])
+    return orders.group_by("user_id", "ordered_at", subject=orders.subject.fill_null("")).agg(
+        item_id=orders.item_id.min(), amount=net_amount(orders).sum().cast("int64"), lines=orders.count()
+    )
+
+
+def adoptions(snapshot: Snapshot) -> ir.Table:
+    """One row per person and subject: the first and the last purchase of it, and how many there were."""
+    bought = snapshot["purchases"]
+    named = bought.filter(bought.subject != "")
+    return named.group_by("user_id", "subject").agg(
+        item_id=named.item_id.argmin(named.ordered_at),
+        first_at=named.ordered_at.min(),
+        last_at=named.ordered_at.max(),
+        times=named.lines.sum().cast("int64"),
+        first_amount=named.amount.argmin(named.ordered_at),
+    )

@@ -1,0 +1,117 @@
+"""What was known at ``as_of``: the one place where time is cut from above."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import ibis
+import ibis.expr.types as ir
+
+from features.dataset import TimeSettings
+from features.engine import Engine
+from features.errors import LeakageError
+from features.people import as_people, merged_accounts
+from features.schema import RECORDED_AT, TABLES, TableSpec
+from features.tables import Tables
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Tables as they were known at ``as_of``; feature blocks add lower bounds only.
+
+    ``known``: name -> lazy table, the mapped tables and what `features.prepare` derives from them.
+    """
+
+    as_of: datetime
+    source: Tables
+    known: Mapping[str, ir.Table]
+
+    def __getitem__(self, table: str) -> ir.Table:
+        return self.known[table]
+
+    def __contains__(self, table: str) -> bool:
+        return table in self.known
+
+    @property
+    def time(self) -> TimeSettings:
+        return self.source.dataset.time
+
+    @property
+    def engine(self) -> Engine:
+        return self.source.engine
+
+    @property
+    def windows(self) -> dict[str, datetime]:
+        """Suffix of a feature's name -> the start of its window, shortest window first."""
+        return {f"{window.days}d": self.as_of - window for window in self.time.feature_windows}
+
+    def has(self, table: str, *columns: str) -> bool:
+        """Whether ``table`` is here with all of ``columns`` given by its source."""
+        return table in self.known and (table not in TABLES or self.source.has(table, *columns))
+
+    def days_before(self, moment: ir.TimestampValue) -> ir.FloatingValue:
+        """Days from ``moment`` to ``as_of``, > 0."""
+        return (ibis.literal(self.as_of).epoch_seconds() - moment.epoch_seconds()) / 86_400
+
+    def with_tables(self, **derived: ir.Table) -> "Snapshot":
+        """This snapshot and tables derived from it."""
+        return replace(self, known={**self.known, **derived})
+
+
+def take_snapshot(tables: Tables, as_of: datetime, *, people_as_of: datetime | None = None) -> Snapshot:
+    """Cut every table at ``as_of`` in both clocks, blank what was known later than its row, and merge identities.
+
+    ``people_as_of``: merge only the identities known by then (a label counts for the people known at its date).
+    """
+    known = {name: _cut(table, TABLES[name], as_of) for name, table in tables.tables.items()}
+    if "identities" in known:
+        identities = _cut(tables.tables["identities"], TABLES["identities"], people_as_of or as_of)
+        accounts = tables.engine.from_arrow(merged_accounts(identities, tables.engine))
+        known = {name: as_people(table, name, accounts) for name, table in known.items()}
+    return Snapshot(as_of, tables, known)
+
+
+def _cut(table: ir.Table, spec: TableSpec, as_of: datetime) -> ir.Table:
+    moment = ibis.literal(as_of)
+    for clock in (spec.event_time, RECORDED_AT if RECORDED_AT in spec else None):
+        if clock is None:
+            continue
+        before = table[clock] < moment
+        may_be_null = clock == RECORDED_AT or spec.timeless
+        table = table.filter((before | table[clock].isnull()) if may_be_null else before)
+    blanked = {
+        column.name: ibis.ifelse(
+            ibis.coalesce(*(table[revealer] for revealer in column.revealed_by)) < moment,
+            table[column.name],
+            ibis.null(column.kind.dtype),
+        )
+        for column in spec.columns
+        if column.revealed_by
+    }
+    return table.mutate(**blanked) if blanked else table
+
+
+def latest_attributes(snapshot: Snapshot) -> ir.Table:
+    """Each user's attributes as of the date.
+
+    Returns:
+        user_id  string
+        name     string  such as region or tier
+        value    string  the latest value that was valid before ``as_of``; of several with one time, the largest
+    """
+    dated = snapshot["attributes"]
+    latest = dated.group_by("user_id", "name").agg(valid_from=dated.valid_from.max())
+    current = dated.join(latest, ["user_id", "name", "valid_from"])
+    return current.group_by("user_id", "name").agg(value=current.value.max())
+
+
+def history_start(snapshot: Snapshot) -> datetime | None:
+    """The lower bound that ``lookback`` sets for features over all history."""
+    lookback: timedelta | None = snapshot.time.lookback
+    return None if lookback is None else snapshot.as_of - lookback
+
+
+def require_before(moment: datetime, limit: datetime, what: str) -> None:
+    """Raise LeakageError unless ``moment`` <= ``limit``."""
+    if moment > limit:
+        raise LeakageError(f"{what} reaches {moment:%Y-%m-%d %H:%M}, after {limit:%Y-%m-%d %H:%M}; choose an earlier date")

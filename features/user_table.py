@@ -1,0 +1,67 @@
+"""One row per user with every feature that the dataset allows: what models learn from and score."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import reduce
+
+import ibis.expr.types as ir
+
+from features.block import Feature, Scope
+from features.blocks import ALL_BLOCKS
+from features.neighbours import SIDES, neighbour_features, neighbour_table
+from features.snapshot import Snapshot
+
+
+@dataclass(frozen=True)
+class UserTable:
+    """Features at one date.
+
+    ``table``: user_id and one column per feature; one row for each user with an act before ``as_of``.
+    ``columns``: scope -> feature columns, ``own`` (the user's own history) and ``graph`` (the people around).
+    """
+
+    table: ir.Table
+    columns: Mapping[Scope, tuple[str, ...]]
+
+
+def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambda _: None) -> UserTable:
+    """Build all available blocks of a prepared snapshot and join them on the users with an act before ``as_of``."""
+    engine, windows = snapshot.engine, snapshot.windows
+    acts = snapshot["acts"]
+    users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
+    columns: dict[Scope, list[str]] = {"own": [], "graph": []}
+    parts, features = [], []
+    for block in ALL_BLOCKS:
+        if not block.available(snapshot):
+            continue
+        progress(block.name.replace("_", " "))
+        names = block.columns(windows)
+        parts.append(engine.materialise(block.build(snapshot).select("user_id", *names)))
+        columns[block.scope] += names
+        features += block.features
+    base = engine.materialise(_joined(users, parts, features, windows))
+    if "pairs" not in snapshot:
+        return UserTable(base, {scope: tuple(names) for scope, names in columns.items()})
+    progress("neighbours")
+    added = neighbour_features(features)
+    around = []
+    for side in SIDES:
+        prefix = f"{side}_sum_"
+        summed = [c.removeprefix(prefix) for f in added for c in f.columns(windows) if c.startswith(prefix)]
+        around.append(engine.materialise(neighbour_table(base, snapshot["pairs"], summed, side)))
+    columns["graph"] += [column for feature in added for column in feature.columns(windows)]
+    table = engine.materialise(_joined(base, around, added, windows))
+    return UserTable(table, {scope: tuple(names) for scope, names in columns.items()})
+
+
+def _joined(
+    users: ir.Table, parts: list[ir.Table], features: list[Feature] | tuple[Feature, ...], windows: Mapping
+) -> ir.Table:
+    """Left join of ``parts`` on user_id; counts of users whom a part does not list are 0."""
+    counts = {column for feature in features if feature.dtype == "int64" for column in feature.columns(windows)}
+    joined = reduce(lambda left, right: left.left_join(right, "user_id").drop("user_id_right"), parts, users)
+    added = [column for part in parts for column in part.columns if column != "user_id"]
+    return joined.select(
+        *users.columns,
+        **{c: joined[c].fill_null(0).cast("int64") if c in counts else joined[c].cast("float64") for c in added},
+    )
