@@ -1,0 +1,44 @@
+"""What happens in the market, as columns: orders, shares and the responses to them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Ints = NDArray[np.int64]
+
+NOBODY = -1
+CHANNELS = ("wechat", "moments", "group", "live")
+ACTIONS = ("click", "help", "join", "buy")
+
+
+@dataclass(frozen=True)
+class Orders:
+    """(k,) purchases. ``mover``: who caused it, ``share``: the share it came through; ``NOBODY`` where there is none."""
+
+    user: Ints
+    item: Ints
+    moment: Ints
+    mover: Ints
+    share: Ints
+
+
+@dataclass(frozen=True)
+class Shares:
+    """(k,) shares; ``channel`` indexes ``CHANNELS``, ``parent`` is the share that it passes on, or ``NOBODY``."""
+
+    sharer: Ints
+    item: Ints
+    moment: Ints
+    channel: Ints
+    parent: Ints
+
+
+@dataclass(frozen=True)
+class Responses:
+    """(k,) responses; ``share`` is the position of the share, ``action`` indexes ``ACTIONS``."""
+
+    share: Ints
+    responder: Ints
+    action: Ints
+    moment: Ints
