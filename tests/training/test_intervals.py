@@ -73,7 +73,7 @@ def test_intervals_cover_a_known_truth() -> None:
         record = found(bootstrap_records([part], "churn", resamples=200), dataset="city", as_of="2024-01-01")
         inside += record.ci_low <= truth <= record.ci_high
         widths.append(record.ci_high - record.ci_low)
-    # 95 % of 80 is 76; fewer than 69 comes once in two thousand such tests.
+    # 95 % of 80 is 76; fewer than 69 comes less than once in a thousand such tests.
     assert inside >= 69
     # Hanley and McNeil's standard error of this AUROC is .0247.
     assert np.mean(widths) == pytest.approx(2 * 1.96 * 0.0247, rel=0.1)
