@@ -24,7 +24,7 @@ def spread(own: Purchases, truth: Truth, rng: np.random.Generator) -> tuple[Orde
     one that would not exist without its mover.
     """
     n_items = truth.catalogue.launched.size
-    owned = [np.unique(own.user[own.fresh] * n_items + own.item[own.fresh])]
+    owned = [np.sort(own.user[own.fresh] * n_items + own.item[own.fresh])]
     nobody = np.full(own.user.size, NOBODY)
     orders = [Orders(own.user, own.item, own.moment, nobody, nobody)]
     active = take(orders[0], own.fresh)

@@ -13,6 +13,7 @@ from features.simulate.truth import Truth
 Ints = NDArray[np.int64]
 
 _JOIN_DELAY_DAYS = 20
+_NO_INFLUENCE = 1e-12
 _LEAVING_SHARE = 0.5
 _LEAVING_DELAY_DAYS = 10
 
@@ -37,8 +38,9 @@ def draw_inviters(truth: Truth, rng: np.random.Generator) -> Ints:
     newcomer, host = network.follower, network.influencer
     moment = people.registered[newcomer]
     possible = np.flatnonzero(invited[newcomer] & (people.registered[host] < moment) & (truth.leave[host] > moment))
-    # The largest of independent Gumbel variables shifted by log weights falls on each in proportion to its weight.
-    luck = np.log(network.intensity[possible]) + rng.gumbel(size=possible.size)
+    # The largest of independent Gumbel variables shifted by log weights falls on each in proportion to its weight; where
+    # nobody has influence, all weigh alike.
+    luck = np.log(np.maximum(network.intensity[possible], _NO_INFLUENCE)) + rng.gumbel(size=possible.size)
     by_luck = possible[np.argsort(luck, kind="stable")]
     inviter[newcomer[by_luck]] = host[by_luck]
     return inviter

@@ -246,8 +246,8 @@ PUBLISHED: Mapping[tuple[str, datetime], MarketShapes] = {
     ),
 }
 
-# Sets whose ties are alike in kind to a shop's. Ciao's trust core was chosen for its density (25 per user), so that its degrees
-# say how it was cut; its follow-ups are about ten a year; CDNOW has no ties.
+# Sets whose ties are alike in kind to a shop's. Ciao's trust core was chosen for its density (25 ties per user), so that
+# its degrees say how it was cut, and has too few follow-ups for shares of them; CDNOW has no ties.
 _SOCIAL_SETS = ("foursquare-jakarta", "foursquare-saopaulo", "douban-music")
 # How much people buy depends on the trade, so that the sets without dense ties count too.
 _BUYING = {"orders_mean", "orders_gini", "single_order_share", "recency_p10", "recency_p50", "recency_p90", "repeat_rate"}

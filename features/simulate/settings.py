@@ -58,10 +58,10 @@ class MarketSettings(BaseModel):
 
     categories: int = Field(default=20, ge=2)
     items_per_user: float = Field(default=0.3, gt=0)
-    popularity_exponent: float = Field(default=0.75, ge=0)
+    popularity_exponent: float = Field(default=0.7, ge=0)
     repeat_share: float = Field(default=0.2, ge=0, le=0.9)
 
-    follows_per_user: float = Field(default=2.5, gt=0)
+    follows_per_user: float = Field(default=2.4, gt=0)
     follows_sigma: float = Field(default=0.9, ge=0)
     popularity_sigma: float = Field(default=1.5, ge=0)
     reciprocity: float = Field(default=0.45, ge=0, le=1)

@@ -181,6 +181,8 @@ def _influence_shapes(events: FollowUps, arcs: Ints, seen: Flags, moment: int, s
 
 
 def _spearman(left: NDArray[Any], right: NDArray[Any]) -> float:
+    if np.ptp(left) == 0 or np.ptp(right) == 0:
+        return float("nan")
     return float(pd.Series(left).corr(pd.Series(right), method="spearman"))
 
 
