@@ -1,0 +1,53 @@
+"""The straight line from validated tables to a judged, fitted model, one call a line."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from features.tables import Tables
+from training.backtest import SERVED, Fold, backtest, fit_koc, fit_leave, training_folds
+from training.bundle import Bundle
+from training.intervals import Record
+from training.settings import TrainSettings
+from training.timeline import Timeline
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A bundle, the records of the backtest before it, and the timeline that both were made on."""
+
+    bundle: Bundle
+    records: Sequence[Record]
+    timeline: Timeline
+    folds: Sequence[Fold]
+
+
+def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], None] = lambda _: None) -> Trained:
+    """Judge the models on the dataset's test dates, then fit the served one on all that is known now.
+
+    Raises:
+        TrainingError: not enough history for any training date, or nothing to learn in it.
+        ImmatureLabelError: the label window of a test date is not closed in the data.
+    """
+    timeline = Timeline(tables, progress)
+    records = backtest([timeline], settings)
+    as_of = tables.observed_until
+    folds = training_folds(timeline, as_of, settings)
+    progress("fitting the model to be served")
+    ranker = fit_koc(folds, SERVED, settings) if timeline.has_influence else None
+    churn = fit_leave(folds, SERVED, settings) if timeline.has_churn else None
+    metrics = [record.to_dict() for record in records]
+    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, ranker, churn)
+    return Trained(bundle, records, timeline, folds)
+
+
+def fingerprint(folds: Sequence[Fold]) -> str:
+    """SHA-256 of all training rows: dates, users, features and labels, in a fixed order."""
+    digest = hashlib.sha256()
+    for fold in folds:
+        digest.update(fold.as_of.isoformat().encode())
+        digest.update("\n".join(fold.matrix.columns).encode())
+        digest.update("\n".join(fold.matrix.users).encode())
+        for values in (fold.matrix.x, fold.labels.influence, fold.labels.churned):
+            digest.update(values.tobytes())
+    return digest.hexdigest()

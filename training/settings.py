@@ -1,0 +1,45 @@
+"""How models are trained: one frozen object with working defaults, read once and passed in."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Sizes and seeds of training.
+
+    ``dates``: most training dates, one horizon apart. ``seeds``: ensemble members, seeded ``seed``, ``seed + 1``, ...
+    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``threads``: OpenMP threads of LightGBM (more than the
+    free cores stall it). ``resamples``: bootstrap resamples of every interval.
+    """
+
+    dates: int = 6
+    seeds: int = 3
+    seed: int = 0
+    rounds: int = 150
+    leaves: int = 15
+    learning_rate: float = 0.05
+    threads: int = 2
+    resamples: int = 1000
+
+    def to_dict(self) -> dict[str, Any]:
+        """All settings by name, as logged with a run and stored in a bundle."""
+        return asdict(self)
+
+    def lightgbm(self, seed: int, **objective: Any) -> dict[str, Any]:
+        """LightGBM parameters that give the same model for the same rows, seed and machine."""
+        return {
+            **objective,
+            "learning_rate": self.learning_rate,
+            "num_leaves": self.leaves,
+            "min_data_in_leaf": 40,
+            "feature_fraction": 0.4,
+            "bagging_fraction": 0.7,
+            "bagging_freq": 1,
+            "lambda_l2": 5.0,
+            "seed": seed,
+            "num_threads": self.threads,
+            "deterministic": True,
+            "force_row_wise": True,
+            "verbosity": -1,
+        }
