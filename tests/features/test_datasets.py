@@ -23,7 +23,7 @@ CASES = [
         "foursquare",
         "foursquare-saopaulo",
         {"orders": ("checkins", 0), "items": ("checkins", 0), "ties": ("friendships", 0)},
-        0,
+        3406,
     ),
     ("douban", "douban-music", {"orders": ("ratings", 0), "ties": ("follows", 1)}, 9501),
     ("ciao", "ciao", {"orders": ("ratings", 0), "items": ("ratings", 3), "ties": ("trust", 0)}, 2248),
