@@ -49,7 +49,7 @@ def _items(drafted: TableDraft) -> Iterator[TableDraft]:
             same = "the same on every row of an item" if share == 1 else f"one value for {share:.1%} of the items"
             kept[name] = replace(guess, reason=f"{guess.reason}; {same}")
     if kept:
-        told = Guess("items", 0.9, f"{', '.join(g.value for g in kept.values())} come with {item.value} on every row")
+        told = Guess("items", 0.9, f"{', '.join(g.value for g in kept.values())} beside {item.value} on every row")
         money = drafted.money if any(TABLES["items"][name].kind is Kind.MONEY for name in kept) else None
         yield TableDraft("items", drafted.source, told, {"item_id": item, **kept}, money=money, distinct=True)
 

@@ -22,11 +22,15 @@ _REPEATED = ("group_buys", "shares")
 _EVENTS = ("orders", "share_responses", "engagements")
 
 
-def draft_dataset(files: Sequence[Path], ask: Callable[[Question], str | None] | None = None) -> Draft:
+def draft_dataset(
+    files: Sequence[Path],
+    ask: Callable[[Question], str | None] | None = None,
+    progress: Callable[[str], None] = lambda _: None,
+) -> Draft:
     """Guess what the files are and which of their columns are which of ours.
 
     ``ask`` is called with what is unsure and returns one of its choices, or None to leave the guess marked as unchecked;
-    without ``ask`` all guesses are taken, and the unsure ones stay marked.
+    without ``ask`` all guesses are taken, and the unsure ones stay marked. ``progress`` is told which file is being read.
 
     Raises:
         DatasetError: a file cannot be read, or none of them can be orders or share responses.
@@ -34,7 +38,10 @@ def draft_dataset(files: Sequence[Path], ask: Callable[[Question], str | None] |
     if not files:
         raise DatasetError("no files given; name at least one file of orders or share responses")
     asker = Asker(ask)
-    sources = [source for path in files for source in look(path)]
+    sources: list[SourceFile] = []
+    for path in files:
+        progress(f"reading {path.name}")
+        sources += look(path)
     users, anchor = _known_users(sources)
     chosen: dict[str, TableDraft] = {}
     left_out: list[LeftOut] = []

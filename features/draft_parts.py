@@ -92,7 +92,7 @@ class Draft:
     notes: tuple[str, ...]
 
     def guesses(self) -> Iterator[tuple[str, str, Guess]]:
-        """(place, our name, guess) of every guess, tables first."""
+        """(file or "settings", our name, guess) of every guess, tables first."""
         for table in self.tables:
             place = table.source.label
             yield place, table.table, table.told
@@ -104,4 +104,4 @@ class Draft:
                 if flag:
                     yield place, f"{table.table} {name}", flag
         for name, guess in {**self.settings, **self.time}.items():
-            yield "", name, guess
+            yield "settings", name, guess

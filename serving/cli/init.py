@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 
 def init(
@@ -42,11 +42,18 @@ def init(
             console.print(f"  {escape(answer)} is none of the choices; give a number from 1 to {len(question.choices)}")
 
     def show(draft: Draft) -> None:
-        table = Table("file", "ours", "theirs", "sure", "because", title="What was guessed")
+        table = Table("file", "ours", "theirs", "sure", Column("because", overflow="fold"), title="What was guessed")
+        before = ""
         for place, ours, guess in draft.guesses():
             colour = "green" if guess.sure else "yellow"
-            sure = f"[{colour}]{guess.confidence:.0%}[/{colour}]"
-            table.add_row(escape(place), escape(ours), escape(guess.value), sure, escape(guess.reason))
+            table.add_row(
+                "" if place == before else escape(place),
+                escape(ours),
+                "" if guess.value == ours else escape(guess.value),
+                f"[{colour}]{guess.confidence:.0%}[/{colour}]",
+                escape(guess.reason),
+            )
+            before = place
         console.print(table)
         for left in draft.left_out:
             what = f"{left.source.label}: {left.header}" if left.header else left.source.label
@@ -56,7 +63,7 @@ def init(
 
     if out.exists() and not force:
         raise DatasetError(f"{out} exists already; give another --out, or --force to overwrite it")
-    draft = draft_dataset(files, None if yes else ask)
+    draft = draft_dataset(files, None if yes else ask, Console(stderr=True, style="dim").print)
     show(draft)
     text = dataset_text(draft, out)
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -11,14 +11,15 @@ from features.dataset import read_dataset
 from features.errors import DatasetError
 from serving.cli.init import init
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "example"
+REPO = Path(__file__).parents[2]
+EXAMPLE = REPO / "docs" / "example"
 FILES = [str(EXAMPLE / "orders.csv"), str(EXAMPLE / "customers.xlsx")]
 
 
-def run(*arguments: str, typed: str = "") -> Result:
+def run(*arguments: str, typed: str = "", columns: int = 200) -> Result:
     app = typer.Typer()
     app.command("init")(init)
-    return CliRunner().invoke(app, list(arguments), input=typed, env={"COLUMNS": "200", "TERM": "dumb"})
+    return CliRunner().invoke(app, list(arguments), input=typed, env={"COLUMNS": str(columns), "TERM": "dumb"})
 
 
 @pytest.fixture
@@ -85,3 +86,18 @@ def test_an_answer_that_spoils_the_file_leaves_nothing_behind(tmp_path: Path, pa
 
 def test_help_has_an_example() -> None:
     assert "koc init orders.csv customers.xlsx" in run("--help").output
+
+
+def test_the_worked_example_shows_what_init_prints_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPO / "docs" / "worked-example.md").read_text(encoding="utf-8")
+    command = next(line.split()[2:] for line in page.splitlines() if line.startswith("    koc init"))
+    (tmp_path / "docs").symlink_to(REPO / "docs")
+    monkeypatch.chdir(tmp_path)
+    result = run(*command, columns=118)
+    assert result.exit_code == 0, result.output
+    shown = page.split("```text\n")[1].split("\n```")[0]
+    assert [line.rstrip() for line in result.stdout.rstrip().splitlines()] == shown.splitlines()
+    written = Path(command[-1]).read_text(encoding="utf-8").splitlines()
+    assert [line for line in written if not line.startswith("root")] == [
+        line for line in page.split("```toml\n")[1].split("\n```")[0].splitlines() if not line.startswith("root")
+    ]
