@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from zoneinfo import available_timezones
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -81,9 +82,12 @@ def map_table(dataset: Dataset, name: str) -> Mapped:
     """Open the source of a table and find the columns that the dataset file maps; without any, those of our own names.
 
     Raises:
-        DatasetError: the source cannot be opened, lacks a column, or a column is both mapped and constant.
+        DatasetError: the source cannot be opened, lacks a column, a column is both mapped and constant, or a
+            zone is unknown.
     """
     spec, table = TABLES[name], dataset.tables[name]
+    if table.zone not in (None, *available_timezones()):
+        raise DatasetError(f"unknown zone {table.zone!r} in [tables.{name}]; use a name such as 'Asia/Shanghai'")
     source = open_source(dataset, table)
     columns = dict(table.columns)
     if not columns and not table.unpivot:

@@ -124,7 +124,7 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def text_encoding(path: Path, named: str | None) -> str:
-    """The encoding that decodes all of a text file: the named one, else its byte order mark's, UTF-8 or GB18030.
+    """The encoding that decodes all of a text file: its byte order mark's, else the named one, else UTF-8 or GB18030.
 
     Raises:
         DatasetError: none of them does.
@@ -134,8 +134,11 @@ def text_encoding(path: Path, named: str | None) -> str:
     except LookupError:
         raise DatasetError(f"unknown encoding {named!r} for {path}; use a name such as 'utf-8' or 'gb18030'") from None
     with pa.input_stream(path) as stream:
-        if not named and stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
-            candidates = ["utf-16"]
+        start = stream.read(3)
+    if start == codecs.BOM_UTF8:
+        candidates = ["utf-8"]
+    elif start[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        candidates = ["utf-16"]
     for encoding in candidates:
         decoder = codecs.getincrementaldecoder(encoding)()
         seen = 0

@@ -19,7 +19,7 @@ from features.dataset import Dataset, Defect, Severity
 from features.engine import Engine
 from features.errors import ValidationError
 from features.landing import Landed
-from features.schema import TABLES
+from features.schema import TABLES, Kind
 from features.sources import ROW
 
 EXAMPLES = 3
@@ -64,7 +64,11 @@ class Finding:
 
     @property
     def remedy(self) -> str:
-        return _WORDS_AND_REMEDY[self.defect][1]
+        """What to do about it."""
+        remedy = _WORDS_AND_REMEDY[self.defect][1]
+        if self.defect is Defect.UNREADABLE and TABLES[self.table][self.column].kind is Kind.MONEY:
+            return f'{remedy}, or set money = "major" where amounts are in yuan and not in fen'
+        return remedy
 
     @property
     def shown(self) -> str:
@@ -106,6 +110,8 @@ def check_columns(given: Mapping[str, frozenset[str]]) -> None:
         except SchemaErrors as errors:
             absent = ", ".join(f"{name}.{column}" for column in errors.failure_cases["failure_case"])
             missing.append(f"{absent}: name the source's columns in [tables.{name}.columns], or give constants")
+        if name == "share_responses" and not columns & {"share_id", "sharer_id"}:
+            missing.append(f"{name}.share_id or {name}.sharer_id: without either, nobody is known to have shared")
     if missing:
         raise ValidationError("required columns are not mapped:\n  " + "\n  ".join(missing))
 

@@ -101,6 +101,12 @@ def test_a_column_cannot_also_be_a_constant_and_a_constant_must_be_readable(tmp_
         landed(tmp_path, source=source, columns=ORDERS, constants={"quantity": "two"})
 
 
+def test_an_unknown_zone_is_refused(tmp_path: Path) -> None:
+    source = write_csv(tmp_path / "a.csv", "buyer,paid at,total", "1,2024-01-01,5")
+    with pytest.raises(DatasetError, match=r"unknown zone 'Mars/Base' in \[tables.orders\]"):
+        landed(tmp_path, source=source, columns=ORDERS, zone="Mars/Base")
+
+
 def test_a_column_of_lists_is_refused_with_its_type(tmp_path: Path) -> None:
     pq.write_table(pa.table({"user_id": [["a"]], "ordered_at": ["2024-01-01"]}), tmp_path / "o.parquet")
     with pytest.raises(

@@ -32,6 +32,12 @@ def test_text_is_read_in_the_encoding_it_comes_in(tmp_path: Path, encoding: str)
     assert rows(tmp_path, "订单.csv") == [{"买家": "张三", "金额": "¥9", "_row": 2}]
 
 
+def test_a_named_encoding_gives_way_to_a_byte_order_mark_only(tmp_path: Path) -> None:
+    for written in ("utf-8-sig", "gb18030"):
+        (tmp_path / "a.csv").write_text("买家\n张三\n", encoding=written)
+        assert rows(tmp_path, "a.csv", encoding="gb18030") == [{"买家": "张三", "_row": 2}]
+
+
 def test_a_character_late_in_a_long_file_decides_its_encoding(tmp_path: Path) -> None:
     (tmp_path / "long.csv").write_bytes(b"a\n" + b"1\n" * 3_000_000 + "好\n".encode("gb18030"))
     assert text_encoding(tmp_path / "long.csv", None) == "gb18030"

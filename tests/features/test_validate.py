@@ -68,13 +68,19 @@ def test_missing_required_columns_stop_all_at_once() -> None:
         check_columns({"orders": frozenset({"user_id"}), "ties": frozenset({"kind"}), "items": frozenset({"item_id"})})
 
 
+def test_responses_need_a_share_or_a_sharer() -> None:
+    with pytest.raises(ValidationError, match=r"share_responses.share_id or share_responses.sharer_id: without either"):
+        check_columns({"share_responses": frozenset({"responder_id", "responded_at"})})
+
+
 def test_unreadable_values_stop_with_column_number_examples_and_remedy(tmp_path: Path) -> None:
     amounts = ["1", "abc", "2", "x", "?", "!"]
     result = validator(tmp_path, {"orders": [order(f"u{i}", amount=value) for i, value in enumerate(amounts)]})
     with pytest.raises(
         ValidationError,
         match=r"orders.amount: values that cannot be read in 4 rows, such as row 2: amount: 'abc', row 4: amount: 'x', "
-        r"row 5: amount: '\?'; correct them, or map another column\nor go on without these rows: --quarantine DIR",
+        r"row 5: amount: '\?'; correct them, or map another column, "
+        r"or set money = .major. where .*\nor go on without these rows: --quarantine DIR",
     ):
         result.raise_errors()
 
