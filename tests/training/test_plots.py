@@ -1,0 +1,97 @@
+import io
+from datetime import datetime
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+
+from features.errors import TrainingError
+from training.intervals import Evaluation, Record, bootstrap_records
+from training.metrics import ece
+from training.plots import MAX_BARS, importance_plot, intervals_plot, reliability_plot
+
+
+def drawn(figure: Figure) -> Figure:
+    """The figure, once it has proved to render as a PNG."""
+    target = io.BytesIO()
+    figure.savefig(target, format="png")
+    assert target.getvalue().startswith(b"\x89PNG")
+    return figure
+
+
+def text(figure: Figure) -> str:
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    return "\n".join([figure.get_suptitle(), *titles])
+
+
+def records(*datasets: str, task: str = "koc") -> list[Record]:
+    rng = np.random.default_rng(0)
+    evaluations = []
+    for dataset in datasets:
+        for month in (1, 2, 3):
+            label = rng.integers(0, 2, 60)
+            scores = {"worse": rng.random(60), "better": (label + rng.random(60)) / 2}
+            evaluations.append(Evaluation(dataset, datetime(2024, month, 1), np.arange(60), label, scores))
+    return bootstrap_records(evaluations, task, differences=[("better", "worse")], resamples=200)
+
+
+def test_importance_shows_the_highest_gains_as_shares_best_on_top() -> None:
+    figure = drawn(importance_plot(["orders_42d", "recency_days", "unused"], [30, 60, 10]))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["unused", "orders_42d", "recency_days"]
+    assert [bar.get_width() for bar in axes.patches] == pytest.approx([0.1, 0.3, 0.6])
+    assert text(figure).endswith("Feature importance")
+    many = drawn(importance_plot([f"f{i}" for i in range(80)], np.ones(80)))
+    assert len(many.axes[0].patches) == MAX_BARS
+    assert "30 of 80 features, 38% of the gain" in text(many)
+    drawn(importance_plot(["unused"], [0]))
+
+
+def test_reliability_puts_bins_where_said_and_seen_meet_and_names_the_ece() -> None:
+    # Fifteen kinds of 225 users, of whom exactly the square of what is said are positive.
+    said = np.arange(1, 16) / 15
+    probability = np.repeat(said, 225)
+    label = np.tile(np.arange(225), 15) < np.repeat(np.arange(1, 16) ** 2, 225)
+    order = np.random.default_rng(0).permutation(len(label))
+    figure = drawn(reliability_plot(label[order], probability[order]))
+    points = figure.axes[0].get_lines()[1]
+    np.testing.assert_allclose(points.get_xdata(), said)
+    np.testing.assert_allclose(points.get_ydata(), said**2)
+    segments = np.array([path.vertices for path in figure.axes[0].collections[0].get_paths()])
+    low, high = segments[:, 0, 1], segments[:, 1, 1]
+    assert np.all((low >= 0) & (low < said**2) & (said**2 <= high) & (high <= 1 + 1e-12))
+    assert ece(label, probability) == pytest.approx((said - said**2).mean())
+    assert f"ECE {(said - said**2).mean():.3f}\n3,375 users, {label.mean():.1%} positive" in text(figure)
+    drawn(reliability_plot([1, 0], [1.0, 0.0]))
+
+
+def test_intervals_have_a_panel_per_dataset_and_one_for_all() -> None:
+    found = records("jakarta", "saopaulo")
+    figure = drawn(intervals_plot(found, "average_precision"))
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["jakarta, 3 dates", "saopaulo, 3 dates", "all datasets"]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["worse", "better"]
+    assert "average precision by model, higher is better" in text(figure)
+    dates, *pooled = figure.axes[0].get_lines()
+    assert len(dates.get_xdata()) == 6
+    values = {
+        record.model: record.value
+        for record in found
+        if (record.dataset, record.as_of, record.metric) == ("jakarta", "pooled", "average_precision") and not record.minus
+    }
+    assert {line.get_ydata()[0]: line.get_xdata()[0] for line in pooled} == {0: values["worse"], 1: values["better"]}
+
+
+def test_one_dataset_is_one_panel_and_the_best_is_on_top_when_lower_is_better() -> None:
+    figure = drawn(intervals_plot(records("jakarta", task="churn"), "brier"))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["worse", "better"]
+    assert "lower is better" in text(figure)
+
+
+def test_nothing_to_draw_is_refused() -> None:
+    with pytest.raises(TrainingError, match="1 names and 2 gains; give one gain for each"):
+        importance_plot(["a"], [1, 2])
+    with pytest.raises(TrainingError, match="0 labels and 0 probabilities; give one of each per user"):
+        reliability_plot([], [])
+    with pytest.raises(TrainingError, match="no pooled values of 'auroc' to draw; the records hold average_precision"):
+        intervals_plot(records("jakarta"), "auroc")

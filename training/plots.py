@@ -1,0 +1,154 @@
+"""Figures for a run: which features matter, whether probabilities hold, and how models compare.
+
+All are drawn on ``Figure`` objects without pyplot, so that nothing global is kept and threads do not meet.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import PercentFormatter
+
+from features.errors import TrainingError
+from training.intervals import POOLED, Record
+from training.metrics import BINS, METRICS, ece
+
+BLUE, GREY, FAINT = "#1f5fa8", "#5b6570", "#d9dee4"
+MAX_BARS = 30
+Z = 1.96
+
+
+def _figure(width: float, height: float) -> Figure:
+    figure = Figure(figsize=(width, height), dpi=120, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _plain(axes: Axes, *, grid: str) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(color=FAINT, labelcolor=GREY, labelsize=9)
+    axes.grid(axis=grid, color=FAINT, linewidth=0.6)  # type: ignore[arg-type]
+    axes.set_axisbelow(True)
+
+
+def importance_plot(names: Sequence[str], gains: npt.ArrayLike) -> Figure:
+    """The 30 features with the highest gain, as shares of the gain of all.
+
+    names: (n,); gains: (n,) >= 0, in any unit.
+
+    Raises:
+        TrainingError: there are not as many names as gains, or none.
+    """
+    gains = np.asarray(gains, dtype=np.float64)
+    if len(names) != len(gains) or not len(gains):
+        raise TrainingError(f"{len(names)} names and {len(gains)} gains; give one gain for each of at least one feature")
+    share = gains / (gains.sum() or 1.0)
+    best = np.argsort(-share, kind="stable")[:MAX_BARS][::-1]
+    figure = _figure(8, 1.3 + 0.24 * len(best))
+    axes = figure.subplots()
+    axes.barh(np.arange(len(best)), share[best], color=BLUE, height=0.7)
+    for place, value in enumerate(share[best]):
+        axes.annotate(
+            f"{value:.1%}", (value, place), (4, 0), textcoords="offset points", va="center", fontsize=8, color=GREY
+        )
+    axes.set_yticks(np.arange(len(best)), [names[row] for row in best])
+    axes.set_ylim(-0.6, len(best) - 0.4)
+    axes.xaxis.set_major_formatter(PercentFormatter(1, decimals=0 if share.max() > 0.04 else 1))
+    axes.set_xlabel("share of total gain", color=GREY)
+    shown = f"{len(best)} of {len(names)} features, {share[best].sum():.0%} of the gain" if len(names) > len(best) else ""
+    axes.set_title("\n".join(filter(None, ["Feature importance", shown])), loc="left", fontsize=11)
+    _plain(axes, grid="x")
+    return figure
+
+
+def reliability_plot(label: npt.ArrayLike, probability: npt.ArrayLike) -> Figure:
+    """Observed against predicted share in 15 bins of equal mass with Wilson's 95 % intervals, above how often each is said.
+
+    label: (n,) bool or 0/1; probability: (n,) in [0, 1]; n >= 1.
+
+    Raises:
+        TrainingError: there are no rows, or not as many labels as probabilities.
+    """
+    label, probability = np.asarray(label, dtype=np.float64), np.asarray(probability, dtype=np.float64)
+    if len(label) != len(probability) or not len(label):
+        raise TrainingError(
+            f"{len(label)} labels and {len(probability)} probabilities; give one of each per user, at least one"
+        )
+    bins = [rows for rows in np.array_split(np.argsort(probability, kind="stable"), BINS) if len(rows)]
+    said = np.array([probability[rows].mean() for rows in bins])
+    seen = np.array([label[rows].mean() for rows in bins])
+    rows_each = np.array([len(rows) for rows in bins])
+    # Wilson, Probable Inference, 1927: stays inside of [0, 1] and is not empty at its ends.
+    centre = (seen + Z**2 / (2 * rows_each)) / (1 + Z**2 / rows_each)
+    half = Z * np.sqrt(seen * (1 - seen) / rows_each + Z**2 / (4 * rows_each**2)) / (1 + Z**2 / rows_each)
+    figure = _figure(6, 6.8)
+    axes, below = figure.subplots(2, sharex=True, height_ratios=[4, 1])
+    axes.plot([0, 1], [0, 1], color=GREY, linewidth=1, linestyle="--", label="perfect")
+    axes.vlines(said, centre - half, centre + half, color=BLUE, linewidth=1.6, alpha=0.55, label="95 % interval")
+    axes.plot(said, seen, "o", color=BLUE, markersize=5, label=f"bin of {len(label) // len(bins):,} users")
+    axes.set(xlim=(-0.02, 1.02), ylim=(-0.02, 1.02))
+    axes.set_ylabel("observed share", color=GREY)
+    axes.legend(loc="upper left", frameon=False, fontsize=9)
+    axes.set_title(
+        f"Calibration: ECE {ece(label, probability):.3f}\n{len(label):,} users, {label.mean():.1%} positive",
+        loc="left",
+        fontsize=11,
+    )
+    below.hist(probability, bins=np.linspace(0, 1, 41).tolist(), color=BLUE, alpha=0.55)
+    below.set_xlabel("predicted probability", color=GREY)
+    below.set_ylabel("users", color=GREY)
+    for each in (axes, below):
+        _plain(each, grid="both" if each is axes else "y")
+    axes.xaxis.set_major_formatter(PercentFormatter(1))
+    axes.yaxis.set_major_formatter(PercentFormatter(1))
+    return figure
+
+
+def intervals_plot(records: Sequence[Record], metric: str) -> Figure:
+    """Each model's pooled value with its 95 % interval and, faint, its single dates; one panel per dataset and one for all.
+
+    records: as from ``bootstrap_records``, differences are not drawn; models are sorted by the last panel.
+
+    Raises:
+        TrainingError: no record is a pooled value of ``metric``.
+    """
+    own = [record for record in records if record.metric == metric and record.minus is None]
+    pooled = [record for record in own if record.as_of == POOLED]
+    if not pooled:
+        known = ", ".join(sorted({record.metric for record in records})) or "none"
+        raise TrainingError(f"no pooled values of {metric!r} to draw; the records hold {known}")
+    datasets = list(dict.fromkeys(record.dataset for record in pooled if record.dataset != POOLED))
+    panels = [*datasets, POOLED] if len(datasets) > 1 else datasets
+    higher = METRICS[metric].higher_is_better
+    # By the widest pool that has the model; models that only some datasets have come below.
+    rank = {record.model: (panels.index(record.dataset), record.value) for record in pooled if record.dataset in panels}
+    models = sorted(rank, key=lambda model: (rank[model][0], rank[model][1] if higher else -rank[model][1]))
+    figure = _figure(3.0 + 3.2 * len(panels), 1.9 + 0.36 * len(models))
+    for axes, panel in zip(figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0], panels, strict=True):
+        dates = [record for record in own if record.dataset == panel and record.as_of != POOLED]
+        axes.plot(
+            [record.value for record in dates],
+            [models.index(record.model) for record in dates],
+            "|",
+            color=GREY,
+            markersize=9,
+        )
+        for record in (record for record in pooled if record.dataset == panel):
+            place = models.index(record.model)
+            axes.hlines(place, record.ci_low, record.ci_high, color=BLUE, linewidth=2.5, alpha=0.55)
+            axes.plot(record.value, place, "o", color=BLUE, markersize=6)
+        count = len({record.as_of for record in dates})
+        text = "all datasets" if panel == POOLED else f"{panel}, {count} date{'s' if count != 1 else ''}"
+        axes.set_title(text, loc="left", fontsize=10, color=GREY)
+        axes.set_yticks(range(len(models)), models)
+        axes.set_ylim(-0.6, len(models) - 0.4)
+        axes.set_xlabel(metric.replace("_", " "), color=GREY)
+        _plain(axes, grid="both")
+    better = "higher" if higher else "lower"
+    title = f"{metric.replace('_', ' ')} by model, {better} is better\nmean of dates with 95 % interval; | single dates"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
