@@ -4,6 +4,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from scipy.stats import binomtest
 
 from features.errors import TrainingError
 from training.intervals import Evaluation, Record, bootstrap_records
@@ -58,8 +59,8 @@ def test_reliability_puts_bins_where_said_and_seen_meet_and_names_the_ece() -> N
     np.testing.assert_allclose(points.get_xdata(), said)
     np.testing.assert_allclose(points.get_ydata(), said**2)
     segments = np.array([path.vertices for path in figure.axes[0].collections[0].get_paths()])
-    low, high = segments[:, 0, 1], segments[:, 1, 1]
-    assert np.all((low >= 0) & (low < said**2) & (said**2 <= high) & (high <= 1 + 1e-12))
+    wilson = [binomtest(k**2, 225).proportion_ci(method="wilson") for k in range(1, 16)]
+    np.testing.assert_allclose(segments[:, :, 1], [(each.low, each.high) for each in wilson], atol=1e-4)
     assert ece(label, probability) == pytest.approx((said - said**2).mean())
     assert f"ECE {(said - said**2).mean():.3f}\n3,375 users, {label.mean():.1%} positive" in text(figure)
     drawn(reliability_plot([1, 0], [1.0, 0.0]))
