@@ -108,10 +108,10 @@ class TimeSettings(_Frozen):
 
     @property
     def feature_windows(self) -> tuple[timedelta, ...]:
-        """Feature windows, shortest first, in whole days."""
+        """Feature windows, shortest first, in whole days; one horizon is always among them."""
         days = self.horizon.days
-        default = (max(1, days // 3), days, 2 * days)
-        return tuple(sorted(set(self.windows))) or tuple(timedelta(days=d) for d in sorted(set(default)))
+        lengths = {window.days for window in self.windows} or {max(1, days // 3), 2 * days}
+        return tuple(timedelta(days=length) for length in sorted(lengths | {days}))
 
 
 class TableSource(_Frozen):

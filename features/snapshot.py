@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
 
 from features.dataset import TimeSettings
 from features.engine import Engine
-from features.errors import LeakageError
 from features.people import as_people, merged_accounts
 from features.schema import RECORDED_AT, TABLES, TableSpec
 from features.tables import Tables
@@ -103,15 +102,3 @@ def latest_attributes(snapshot: Snapshot) -> ir.Table:
     latest = dated.group_by("user_id", "name").agg(valid_from=dated.valid_from.max())
     current = dated.join(latest, ["user_id", "name", "valid_from"])
     return current.group_by("user_id", "name").agg(value=current.value.max())
-
-
-def history_start(snapshot: Snapshot) -> datetime | None:
-    """The lower bound that ``lookback`` sets for features over all history."""
-    lookback: timedelta | None = snapshot.time.lookback
-    return None if lookback is None else snapshot.as_of - lookback
-
-
-def require_before(moment: datetime, limit: datetime, what: str) -> None:
-    """Raise LeakageError unless ``moment`` <= ``limit``."""
-    if moment > limit:
-        raise LeakageError(f"{what} reaches {moment:%Y-%m-%d %H:%M}, after {limit:%Y-%m-%d %H:%M}; choose an earlier date")

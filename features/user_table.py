@@ -1,6 +1,6 @@
 """One row per user with every feature that the dataset allows: what models learn from and score."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
@@ -30,7 +30,8 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     acts = snapshot["acts"]
     users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
     columns: dict[Scope, list[str]] = {"own": [], "graph": []}
-    parts, features = [], []
+    parts: list[ir.Table] = []
+    features: list[Feature] = []
     for block in ALL_BLOCKS:
         if not block.available(snapshot):
             continue
@@ -55,7 +56,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
 
 
 def _joined(
-    users: ir.Table, parts: list[ir.Table], features: list[Feature] | tuple[Feature, ...], windows: Mapping
+    users: ir.Table, parts: Sequence[ir.Table], features: Sequence[Feature], windows: Mapping[str, object]
 ) -> ir.Table:
     """Left join of ``parts`` on user_id; counts of users whom a part does not list are 0."""
     counts = {column for feature in features if feature.dtype == "int64" for column in feature.columns(windows)}

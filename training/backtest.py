@@ -1,6 +1,6 @@
 """Models and baselines judged on several past dates, each seeing only what was known then."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -97,12 +97,8 @@ def evaluate(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> di
     return found
 
 
-def backtest(
-    timelines: Sequence[Timeline],
-    settings: TrainSettings,
-    evaluated: Callable[[str, datetime, Mapping[Task, Evaluation]], None] = lambda *_: None,
-) -> list[Record]:
-    """Judge all models on all test dates of all datasets; differences are against the served model, paired by user.
+def evaluate_all(timelines: Sequence[Timeline], settings: TrainSettings) -> dict[Task, list[Evaluation]]:
+    """All models on all test dates of all datasets.
 
     Raises:
         TrainingError: the history is too short for any test date.
@@ -120,18 +116,26 @@ def backtest(
         for as_of in dates:
             require_mature(timeline.tables, as_of)
         for as_of in dates:
-            found = evaluate(timeline, as_of, settings)
-            for task, evaluation in found.items():
+            for task, evaluation in evaluate(timeline, as_of, settings).items():
                 by_task[task].append(evaluation)
-            evaluated(dataset.name, as_of, found)
+    return by_task
+
+
+def judge(evaluations: Mapping[Task, Sequence[Evaluation]], settings: TrainSettings) -> list[Record]:
+    """Metrics with intervals; differences are of the served model minus each other one, paired by user."""
     records = []
-    for task, evaluations in by_task.items():
-        if evaluations:
-            differences = [(SERVED, model) for model in _common(evaluations) if model != SERVED]
+    for task, judged in evaluations.items():
+        if judged:
+            differences = [(SERVED, model) for model in _common(judged) if model != SERVED]
             records += bootstrap_records(
-                evaluations, task, differences=differences, resamples=settings.resamples, seed=settings.seed
+                judged, task, differences=differences, resamples=settings.resamples, seed=settings.seed
             )
     return records
+
+
+def backtest(timelines: Sequence[Timeline], settings: TrainSettings) -> list[Record]:
+    """Judge all models on all test dates of all datasets; raises as `evaluate_all` does."""
+    return judge(evaluate_all(timelines, settings), settings)
 
 
 def _models(matrix: Matrix) -> list[str]:

@@ -1,24 +1,25 @@
 """The straight line from validated tables to a judged, fitted model, one call a line."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.tables import Tables
-from training.backtest import SERVED, Fold, backtest, fit_koc, fit_leave, training_folds
+from training.backtest import SERVED, Fold, evaluate_all, fit_koc, fit_leave, judge, training_folds
 from training.bundle import Bundle
-from training.intervals import Record
+from training.intervals import Evaluation, Record
+from training.metrics import Task
 from training.settings import TrainSettings
 from training.timeline import Timeline
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A bundle, the records of the backtest before it, and the timeline that both were made on."""
+    """A bundle, the backtest before it, and the folds that the bundle's models learned from."""
 
     bundle: Bundle
     records: Sequence[Record]
-    timeline: Timeline
+    evaluations: Mapping[Task, Sequence[Evaluation]]
     folds: Sequence[Fold]
 
 
@@ -30,7 +31,8 @@ def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], Non
         ImmatureLabelError: the label window of a test date is not closed in the data.
     """
     timeline = Timeline(tables, progress)
-    records = backtest([timeline], settings)
+    evaluations = evaluate_all([timeline], settings)
+    records = judge(evaluations, settings)
     as_of = tables.observed_until
     folds = training_folds(timeline, as_of, settings)
     progress("fitting the model to be served")
@@ -38,7 +40,7 @@ def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], Non
     churn = fit_leave(folds, SERVED, settings) if timeline.has_churn else None
     metrics = [record.to_dict() for record in records]
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, ranker, churn)
-    return Trained(bundle, records, timeline, folds)
+    return Trained(bundle, records, evaluations, folds)
 
 
 def fingerprint(folds: Sequence[Fold]) -> str:

@@ -1,0 +1,78 @@
+"""A ranked list of candidates out of the current scores."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import ScoresError
+from serving.scores import ScoreStore
+
+PRIOR = 1.0
+"""People moved that a user's record in a category is weighed against: with less, the market's shares say more."""
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Which candidates: at most ``limit``, best first.
+
+    ``category``: rank by the influence expected in it. ``max_churn``: leave out likelier leavers, 0 to 1. ``stage``: one
+    lifecycle stage.
+    """
+
+    limit: int = 20
+    category: str | None = None
+    max_churn: float | None = None
+    stage: str | None = None
+
+
+def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
+    """Rows of the scores, best first, with ``rank`` from 1 and, for a category, ``category_score``.
+
+    Raises:
+        ScoresError: no scores, or a category or stage that the scores do not know.
+    """
+    users = store.users()
+    if "koc_score" not in users.column_names:
+        raise ScoresError("the current scores rate churn only: nothing tells who moved whom; map ties, shares or referrers")
+    if criteria.category is not None:
+        users = _by_category(users, store.categories(), criteria.category)
+    if criteria.max_churn is not None:
+        if "churn_probability" not in users.column_names:
+            raise ScoresError("the current scores have no churn probability: their dataset has no orders; drop that filter")
+        users = users.filter(pc.less_equal(users["churn_probability"], criteria.max_churn))
+    if criteria.stage is not None:
+        known = sorted(set(users["stage"].to_pylist()))
+        if criteria.stage not in known:
+            raise ScoresError(f"no user is in stage {criteria.stage!r}; choose from {', '.join(known)}")
+        users = users.filter(pc.equal(users["stage"], criteria.stage))
+    listed = users.slice(0, criteria.limit)
+    return listed.add_column(0, "rank", pa.array(range(1, len(listed) + 1), pa.int64()))
+
+
+def _by_category(users: pa.Table, influence: pa.Table, category: str) -> pa.Table:
+    """Expected influence times the share of it that falls into the category.
+
+    The share is a user's own record, backed by ``PRIOR`` people at the market's share, so that one lucky follow-up does
+    not beat a long record, and people without a record are ranked too.
+    """
+    known = sorted(set(influence["category"].to_pylist()))
+    if category not in known:
+        some = ", ".join(known[:20]) + (" ..." if len(known) > 20 else "")
+        raise ScoresError(f"nobody moved anybody in category {category!r}; choose from {some}" if known else
+                          "the current scores know no category: their dataset maps no items.category")  # fmt: skip
+    total = influence.group_by("user_id").aggregate([("influence", "sum")])
+    inside = influence.filter(pc.equal(influence["category"], category))
+    moved, moved_inside = _looked_up(users, total, "influence_sum"), _looked_up(users, inside, "influence")
+    market = pc.sum(inside["influence"]).as_py() / pc.sum(influence["influence"]).as_py()
+    share = (moved_inside + PRIOR * market) / (moved + PRIOR)
+    score = users["koc_score"].to_numpy() * share
+    scored = users.append_column("category_score", pa.array(score))
+    return scored.take(pa.array(np.argsort(-score, kind="stable")))
+
+
+def _looked_up(users: pa.Table, rows: pa.Table, column: str) -> np.ndarray:
+    place = pc.index_in(users["user_id"], value_set=rows["user_id"].combine_chunks())
+    found: np.ndarray = pc.fill_null(pc.take(rows[column], place), 0.0).to_numpy()
+    return found

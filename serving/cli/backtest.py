@@ -1,0 +1,71 @@
+"""`koc backtest`: models x dates x metrics, with intervals."""
+
+import json as json_format
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli.options import (
+    DEFAULT_DATASET,
+    DEFAULT_THREADS,
+    MemoryLimit,
+    Quarantine,
+    TestDates,
+    Threads,
+    console,
+    open_dataset,
+    progress,
+    read,
+)
+
+
+def backtest(
+    dataset: Annotated[list[Path] | None, typer.Option("--dataset", help="A dataset file; repeat to pool several.")] = None,
+    root: Annotated[
+        list[Path] | None, typer.Option("--root", help="Folder of tables; one for each dataset, or several for one.")
+    ] = None,
+    test_date: TestDates = None,
+    json: Annotated[Path | None, typer.Option(help="Also write all records to this file.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw average precision with intervals to this PNG.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
+    quarantine: Quarantine = None,
+    memory: MemoryLimit = None,
+    threads: Threads = DEFAULT_THREADS,
+) -> None:
+    """Judge models and baselines on past dates, each seeing only what was known then.
+
+    Example: koc backtest --dataset dataset.toml --test-date 2024-05-01 --json records.json
+    """
+    from training.backtest import backtest as run_backtest
+    from training.results import render
+    from training.settings import TrainSettings
+    from training.timeline import Timeline
+
+    timelines = []
+    for file, folder in _paired(dataset or [DEFAULT_DATASET], root or []):
+        one = read(file, folder, test_date)
+        if folder and root and len(root) > 1:
+            one = one.model_copy(update={"name": folder.resolve().name})
+        tables, _ = open_dataset(one, quarantine=quarantine, memory=memory, threads=threads)
+        timelines.append(Timeline(tables))
+    with progress("backtest") as tell:
+        for timeline in timelines:
+            timeline.progress = tell
+        records = run_backtest(timelines, TrainSettings(seed=seed, threads=threads))
+    render(records, console)
+    if json:
+        json.write_text(json_format.dumps([record.to_dict() for record in records], indent=1), encoding="utf-8")
+    if plot:
+        from training.plots import intervals_plot
+
+        intervals_plot(records, "average_precision").savefig(plot)
+
+
+def _paired(datasets: list[Path], roots: list[Path]) -> list[tuple[Path, Path | None]]:
+    if len(datasets) == 1 and roots:
+        return [(datasets[0], root) for root in roots]
+    if roots and len(roots) != len(datasets):
+        raise typer.BadParameter(f"{len(datasets)} datasets and {len(roots)} roots; give one root for each dataset, or none")
+    folders: list[Path | None] = [*roots] or [None] * len(datasets)
+    return list(zip(datasets, folders, strict=True))

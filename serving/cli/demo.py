@@ -1,0 +1,35 @@
+"""`koc demo`: the main job end to end on a simulated market."""
+
+import shutil
+from typing import Annotated
+
+import typer
+
+from serving.cli.candidates import candidates
+from serving.cli.options import DEFAULT_HOME, DEFAULT_THREADS, Home, Threads, console
+from serving.cli.score import score
+from serving.cli.simulate import simulate
+from serving.cli.train import train
+
+
+def demo(
+    users: Annotated[int, typer.Option(min=1_000, help="Users of the simulated market.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Of market, models and resamples.")] = 0,
+    home: Home = DEFAULT_HOME / "demo",
+    threads: Threads = DEFAULT_THREADS,
+) -> None:
+    """Simulated market -> features -> trained and judged model -> MLflow -> scores -> 20 best candidates.
+
+    Example: koc demo
+    """
+    market = home / "market"
+    shutil.rmtree(market, ignore_errors=True)
+    console.rule("1 of 4: a simulated market")
+    simulate(market, users=users, seed=seed)
+    console.rule("2 of 4: features, backtest, training, MLflow")
+    train(market / "dataset.toml", home=home, seed=seed, threads=threads)
+    console.rule("3 of 4: batch scores")
+    score(market / "dataset.toml", home=home, model="challenger", threads=threads)
+    console.rule("4 of 4: the 20 best candidates")
+    candidates(home=home)
+    console.print(f"More of them: koc candidates --home {home} --limit 100 --format csv")

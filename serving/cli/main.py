@@ -1,0 +1,41 @@
+"""The `koc` command: every subcommand by name, and errors in one line."""
+
+import os
+import sys
+
+# Before numerical libraries start their threads: with active waiting two threads on a busy machine stall each other.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+import typer
+from rich.markup import escape
+
+from features.errors import KocError
+from serving.cli.backtest import backtest
+from serving.cli.candidates import candidates
+from serving.cli.demo import demo
+from serving.cli.dictionary import dictionary
+from serving.cli.init import init
+from serving.cli.models import models
+from serving.cli.options import notes
+from serving.cli.score import score
+from serving.cli.simulate import simulate
+from serving.cli.train import train
+from serving.cli.validate import validate
+
+app = typer.Typer(
+    name="koc",
+    help="Find the customers whose sharing makes their friends buy (KOC).",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+for command in (init, validate, simulate, backtest, train, models, score, candidates, dictionary, demo):
+    app.command(command.__name__)(command)
+
+
+def main() -> None:
+    """Run the command; an error that a person can mend is printed without a traceback, with exit status 1."""
+    try:
+        app()
+    except KocError as error:
+        notes.print(f"[bold red]error[/bold red] {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)

@@ -1,0 +1,79 @@
+"""Options that several commands share, and what they open: datasets, engines, progress."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from features.dataset import Dataset
+    from features.quality import QualityReport
+    from features.tables import Tables
+
+DatasetFile = Annotated[Path, typer.Option("--dataset", help="The dataset file; draft one with `koc init`.")]
+Root = Annotated[Path | None, typer.Option(help="Folder that the tables are read from, instead of the file's own.")]
+Home = Annotated[Path, typer.Option(envvar="KOC_HOME", help="Folder for models, tracking and scores.")]
+Quarantine = Annotated[Path | None, typer.Option(help="Write bad rows here with reasons, and go on without them.")]
+Tracking = Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow; default SQLite at home.")]
+TestDates = Annotated[
+    list[str] | None, typer.Option("--test-date", help="A date to judge on, instead of the file's; repeat for several.")
+]
+MemoryLimit = Annotated[str | None, typer.Option(envvar="KOC_MEMORY", help="Spill to disk above this, such as 6GB.")]
+Threads = Annotated[int, typer.Option(envvar="KOC_THREADS", min=1, help="Threads of LightGBM and of the engine.")]
+
+DEFAULT_DATASET = Path("dataset.toml")
+DEFAULT_HOME = Path(".koc")
+DEFAULT_THREADS = 2
+
+console = Console()
+notes = Console(stderr=True)
+"""Progress and remarks, so that standard output holds results only."""
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[str], None]]:
+    """A line that says what is being done; a plain one a step where the output is not a terminal."""
+    if not notes.is_terminal:
+        notes.print(what)
+        yield lambda _: None
+        return
+    with notes.status(what) as status:
+        yield lambda step: status.update(f"{what}: {step}")
+
+
+def read(dataset_file: Path, root: Path | None = None, test_dates: list[str] | None = None) -> "Dataset":
+    """The dataset as the file and the overriding options say."""
+    from features.dataset import parse_moment, read_dataset
+    from features.errors import DatasetError
+
+    dates = []
+    for text in test_dates or []:
+        try:
+            moment = parse_moment(text)
+        except ValueError:
+            raise DatasetError(f"--test-date {text!r} is not a date; write it as 2024-05-31") from None
+        assert isinstance(moment, datetime)
+        dates.append(moment)
+    return read_dataset(dataset_file, root=root, test_dates=tuple(dates))
+
+
+def open_dataset(
+    dataset: "Dataset", *, quarantine: Path | None = None, memory: str | None = None, threads: int = DEFAULT_THREADS
+) -> "tuple[Tables, QualityReport]":
+    """Validated tables on the embedded engine; says on standard error what was set aside."""
+    from features.blocks import ALL_BLOCKS
+    from features.engine import DuckDB
+    from features.intake import open_tables
+
+    with progress(f"reading {dataset.name}") as tell:
+        engine = DuckDB(memory_limit=memory, threads=threads)
+        tables, report = open_tables(dataset, engine, quarantine=quarantine, progress=tell, blocks=ALL_BLOCKS)
+    if report.set_aside:
+        notes.print(f"[yellow]{report.set_aside:,} rows set aside[/yellow]; `koc validate` says which and why")
+    if dataset.caution:
+        notes.print(f"[yellow]caution[/yellow] {dataset.caution}")
+    return tables, report

@@ -1,0 +1,56 @@
+"""`koc score`: batch scores of all users."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from serving.cli.options import (
+    DEFAULT_DATASET,
+    DEFAULT_HOME,
+    DEFAULT_THREADS,
+    DatasetFile,
+    Home,
+    MemoryLimit,
+    Quarantine,
+    Root,
+    Threads,
+    Tracking,
+    console,
+    open_dataset,
+    progress,
+    read,
+)
+
+
+def score(
+    dataset: DatasetFile = DEFAULT_DATASET,
+    root: Root = None,
+    as_of: Annotated[str | None, typer.Option(help="Score as of this date; default: the end of the data.")] = None,
+    model: Annotated[str, typer.Option(help="A version, or an alias such as champion or challenger.")] = "champion",
+    out: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
+    tracking: Tracking = None,
+    home: Home = DEFAULT_HOME,
+    quarantine: Quarantine = None,
+    memory: MemoryLimit = None,
+    threads: Threads = DEFAULT_THREADS,
+) -> None:
+    """Score every user with a registered model and make the batch the current one.
+
+    Example: koc score --dataset dataset.toml --as-of 2024-06-01
+    """
+    from features.dataset import parse_moment
+    from features.errors import DatasetError
+    from serving.batch import score_batch
+    from serving.scores import ScoreStore
+    from training.tracking import Tracker
+
+    try:
+        moment = parse_moment(as_of)
+    except ValueError:
+        raise DatasetError(f"--as-of {as_of!r} is not a date; write it as 2024-05-31") from None
+    tables, _ = open_dataset(read(dataset, root), quarantine=quarantine, memory=memory, threads=threads)
+    store = ScoreStore(out or home / "scores")
+    with progress("scoring") as tell:
+        manifest = score_batch(tables, Tracker(tracking, home), store, model=model, as_of=moment, progress=tell)  # type: ignore[arg-type]
+    console.print(f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}")

@@ -1,0 +1,53 @@
+"""`koc train`: judge, fit, log to MLflow and register as challenger."""
+
+from typing import Annotated
+
+import typer
+
+from serving.cli.options import (
+    DEFAULT_DATASET,
+    DEFAULT_HOME,
+    DEFAULT_THREADS,
+    DatasetFile,
+    Home,
+    MemoryLimit,
+    Quarantine,
+    Root,
+    TestDates,
+    Threads,
+    Tracking,
+    console,
+    open_dataset,
+    progress,
+    read,
+)
+
+
+def train(
+    dataset: DatasetFile = DEFAULT_DATASET,
+    root: Root = None,
+    test_date: TestDates = None,
+    tracking: Tracking = None,
+    home: Home = DEFAULT_HOME,
+    seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
+    quarantine: Quarantine = None,
+    memory: MemoryLimit = None,
+    threads: Threads = DEFAULT_THREADS,
+) -> None:
+    """Judge the models on past dates, fit on all that is known, log to MLflow and register as challenger.
+
+    Example: koc train --dataset dataset.toml
+    """
+    from training.pipeline import train as run_training
+    from training.register import register
+    from training.results import render
+    from training.settings import TrainSettings
+    from training.tracking import Tracker
+
+    tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
+    with progress("training") as tell:
+        trained = run_training(tables, TrainSettings(seed=seed, threads=threads), tell)
+        tell("registering in MLflow")
+        version = register(trained, Tracker(tracking, home))
+    render([record for record in trained.records if record.as_of == "pooled"], console)
+    console.print(f"Registered koc version {version} as challenger; next: koc score --dataset {dataset}")

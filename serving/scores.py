@@ -1,0 +1,164 @@
+"""Batches of scores: immutable Parquet files under a manifest, switched to by one atomic step."""
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from features.errors import ScoresError
+from features.ledger import WEIGHT_UNIT
+from features.lifecycle import STAGES
+from features.snapshot import Snapshot, latest_attributes
+from training.bundle import Bundle
+from training.explain import say_reasons
+from training.matrix import Floats, Matrix
+
+USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "manifest.json", "current"
+EXPLAINED = 1_000
+"""Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch is: ``rows`` users scored at ``as_of`` by ``model``; ``checksums``: file -> SHA-256."""
+
+    batch: str
+    dataset: str
+    model: str
+    as_of: str
+    rows: int
+    columns: tuple[str, ...]
+    checksums: Mapping[str, str]
+
+
+def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
+    """One row per user of the matrix, best first, equal scores by user_id.
+
+    user_id              string
+    koc_score            float64  people expected to be moved within the horizon, > 0; null without a ranker
+    koc_percentile       float64  0 to 100, equal scores share the middle
+    churn_probability    float64  of no order within the horizon, 0 to 1; null outside the churn population's features
+    stage                string   lifecycle stage
+    reason               string   in words, for the first ``EXPLAINED`` users
+    attribute columns    string   as of the date
+    """
+    columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
+    order = np.arange(len(matrix.users))
+    if bundle.ranker:
+        margin = bundle.ranker.margin(matrix.select(bundle.ranker.columns))
+        order = np.lexsort((matrix.users.astype(str), -margin))
+        columns["koc_score"] = pa.array(np.exp(margin))
+        columns["koc_percentile"] = pa.array(percentile(margin))
+    if bundle.churn:
+        probability = bundle.churn.probability(matrix.select(bundle.churn.columns))
+        columns["churn_probability"] = pa.array(probability)
+        if not bundle.ranker:
+            order = np.lexsort((matrix.users.astype(str), -probability))
+    columns["stage"] = pa.array(np.array(STAGES, dtype=object)[matrix.column("stage").astype(int)], pa.string())
+    if bundle.ranker:
+        top = order[:EXPLAINED]
+        horizon = f"{snapshot.time.horizon.days}d"
+        said = np.full(len(order), None, dtype=object)
+        said[top] = say_reasons(bundle.ranker, matrix, top.tolist(), snapshot.windows, horizon)
+        columns["reason"] = pa.array(said, pa.string())
+    columns |= _attributes(snapshot, matrix)
+    return pa.table(columns).take(pa.array(order))
+
+
+def category_influence(snapshot: Snapshot) -> pa.Table:
+    """(user_id, category, influence) of all ledger rows with a category, in people moved, sorted."""
+    ledger = snapshot["ledger"].filter(lambda t: t.category.notnull())
+    moved = ledger.group_by(user_id="influencer_id", category=ledger.category).agg(weight=ledger.weight.sum().cast("int64"))
+    rows = snapshot.engine.to_arrow(moved).sort_by([("category", "ascending"), ("user_id", "ascending")])
+    influence = np.asarray(rows["weight"].to_numpy(), dtype=float) / WEIGHT_UNIT
+    return pa.table({"user_id": rows["user_id"], "category": rows["category"], "influence": influence})
+
+
+def percentile(score: Floats) -> Floats:
+    """(N,) 0 to 100; equal scores share the middle of their places."""
+    ordered = np.sort(score)
+    low, high = np.searchsorted(ordered, score, "left"), np.searchsorted(ordered, score, "right")
+    return 100.0 * (low + high) / (2 * max(len(score), 1))
+
+
+class ScoreStore:
+    """Batches under one folder; ``current`` names the batch that is served."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(self, users: pa.Table, categories: pa.Table, *, dataset: str, model: str, as_of: datetime) -> Manifest:
+        """Write a batch and make it current; until the last step the previous batch stays."""
+        batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
+        partial = self.folder / f".partial-{batch}"
+        partial.mkdir(parents=True)
+        try:
+            pq.write_table(users, partial / USERS)
+            pq.write_table(categories, partial / CATEGORIES)
+            checksums = {name: _sha256(partial / name) for name in (USERS, CATEGORIES)}
+            manifest = Manifest(batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums)
+            (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
+            partial.rename(self.folder / batch)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        pointer = self.folder / f".{CURRENT}-{batch}"
+        pointer.write_text(batch, encoding="utf-8")
+        os.replace(pointer, self.folder / CURRENT)
+        return manifest
+
+    def current(self) -> Manifest:
+        """The manifest of the batch that is served.
+
+        Raises:
+            ScoresError: there is none, or it is incomplete or altered.
+        """
+        pointer = self.folder / CURRENT
+        if not pointer.is_file():
+            raise ScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`")
+        batch = pointer.read_text(encoding="utf-8").strip()
+        path = self.folder / batch / MANIFEST
+        if not path.is_file():
+            raise ScoresError(f"batch {batch} has no {path}; score again with `koc score`")
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for name, checksum in content["checksums"].items():
+            file = self.folder / batch / name
+            if not file.is_file() or _sha256(file) != checksum:
+                raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
+        return Manifest(**{**content, "columns": tuple(content["columns"])})
+
+    def users(self) -> pa.Table:
+        """The scores of the current batch, best first; columns as in `score_users`."""
+        return pq.read_table(self.folder / self.current().batch / USERS)
+
+    def categories(self) -> pa.Table:
+        """Influence by user and category of the current batch; columns as in `category_influence`."""
+        return pq.read_table(self.folder / self.current().batch / CATEGORIES)
+
+
+def _attributes(snapshot: Snapshot, matrix: Matrix) -> dict[str, pa.Array]:
+    """Attribute -> its value for each user of the matrix as of the snapshot."""
+    if "attributes" not in snapshot:
+        return {}
+    rows = snapshot.engine.to_arrow(latest_attributes(snapshot)).to_pydict()
+    values: dict[str, dict[str, str]] = {}
+    for user, name, value in zip(rows["user_id"], rows["name"], rows["value"], strict=True):
+        values.setdefault(name, {})[user] = value
+    return {
+        f"attribute_{name}": pa.array([values[name].get(user) for user in matrix.users], pa.string())
+        for name in sorted(values)
+    }
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
