@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from features.block import WINDOW, Block, Feature
-from features.blocks import ALL_BLOCKS
-from features.neighbours import neighbour_features
+from features.blocks.all import ALL_BLOCKS
+from features.blocks.block import WINDOW, Block, Feature
+from features.blocks.neighbours import neighbour_features
 
 HEAD = """# Data dictionary
 

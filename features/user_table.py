@@ -6,9 +6,9 @@ from functools import reduce
 
 import ibis.expr.types as ir
 
-from features.block import Feature, Scope
-from features.blocks import ALL_BLOCKS
-from features.neighbours import SIDES, neighbour_features, neighbour_table
+from features.blocks.all import ALL_BLOCKS
+from features.blocks.block import Feature, Scope
+from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
 from features.snapshot import Snapshot
 
 

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from features.blocks.lifecycle import STAGES
 from features.errors import ScoresError
 from features.ledger import WEIGHT_UNIT
-from features.lifecycle import STAGES
 from features.snapshot import Snapshot, latest_attributes
 from training.bundle import Bundle
 from training.explain import say_reasons

@@ -17,7 +17,8 @@ def koc_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
     scores = {"degree": matrix.column("followers" if "followers" in matrix else "people_moved_all")}
     if "pagerank_log" in matrix:
         rank = matrix.column("pagerank_log")
-        scores["pagerank"] = np.where(np.isnan(rank), -np.inf, rank)
+        # Whoever has no tie ranks below all who have one.
+        scores["pagerank"] = np.where(np.isnan(rank), np.nanmin(rank, initial=0.0) - 1.0, rank)
     scores["activity"] = matrix.column(f"acts_{horizon}")
     scores["past_influence"] = _first_then(matrix.column(f"influence_{horizon}"), matrix.column("influence_all"))
     scores["recency"] = -matrix.column("idle_days")

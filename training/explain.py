@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features.blocks import ALL_BLOCKS
-from features.neighbours import SIDES
+from features.blocks.all import ALL_BLOCKS
+from features.blocks.neighbours import SIDES
 from training.matrix import Floats, Matrix
 from training.ranker import Ranker
 

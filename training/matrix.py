@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.block import Scope
+from features.blocks.block import Scope
 from features.engine import Engine
 from features.user_table import UserTable
 

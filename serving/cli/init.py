@@ -20,9 +20,9 @@ def init(
     Example: koc init orders.csv customers.xlsx --out dataset.toml
     """
     from features.dataset import read_dataset
-    from features.draft import draft_dataset
-    from features.draft_parts import Draft, Question
-    from features.draft_text import dataset_text
+    from features.draft.draft import draft_dataset
+    from features.draft.parts import Draft, Question
+    from features.draft.text import dataset_text
     from features.errors import DatasetError
 
     console = Console()

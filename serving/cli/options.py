@@ -11,7 +11,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from features.dataset import Dataset
-    from features.quality import QualityReport
+    from features.intake.quality import QualityReport
     from features.tables import Tables
 
 DatasetFile = Annotated[Path, typer.Option("--dataset", help="The dataset file; draft one with `koc init`.")]
@@ -65,9 +65,9 @@ def open_dataset(
     dataset: "Dataset", *, quarantine: Path | None = None, memory: str | None = None, threads: int = DEFAULT_THREADS
 ) -> "tuple[Tables, QualityReport]":
     """Validated tables on the embedded engine; says on standard error what was set aside."""
-    from features.blocks import ALL_BLOCKS
+    from features.blocks.all import ALL_BLOCKS
     from features.engine import DuckDB
-    from features.intake import open_tables
+    from features.intake.open_tables import open_tables
 
     with progress(f"reading {dataset.name}") as tell:
         engine = DuckDB(memory_limit=memory, threads=threads)

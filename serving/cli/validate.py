@@ -31,7 +31,7 @@ def validate(
 
     Example: koc validate --dataset dataset.toml --quarantine bad-rows
     """
-    from features.quality import render
+    from features.intake.quality import render
 
     _, report = open_dataset(read(dataset, root), quarantine=quarantine, memory=memory, threads=threads)
     render(report, console)

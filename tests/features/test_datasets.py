@@ -1,16 +1,14 @@
 """The shipped dataset files: each opens on its folder, and its rows add up to the raw ones."""
 
-from pathlib import Path
-
 import pyarrow.parquet as pq
 import pytest
 
 from features.dataset import read_dataset
 from features.engine import DuckDB
-from features.intake import open_tables
+from features.intake.open_tables import open_tables
+from tests.paths import REPO, SHARED
 
-FOLDER = Path(__file__).parents[2] / "features" / "datasets"
-DATA = Path(__file__).parents[3] / "shared" / "data"
+FOLDER = REPO / "features" / "datasets"
 CASES = [
     # dataset file, folder, table -> (raw file, rows set aside), users
     (
@@ -45,14 +43,14 @@ def test_every_shipped_file_is_tested() -> None:
 
 @pytest.mark.parametrize(("name", "folder", "expected", "users"), CASES, ids=[case[1] for case in CASES])
 def test_rows_add_up_to_the_raw_ones(name: str, folder: str, expected: dict[str, tuple[str, int]], users: int) -> None:
-    if not (DATA / folder).is_dir():
-        pytest.skip(f"no research data at {DATA / folder}")
-    dataset = read_dataset(FOLDER / f"{name}.toml", root=DATA / folder)
+    if not (SHARED / folder).is_dir():
+        pytest.skip(f"no research data at {SHARED / folder}")
+    dataset = read_dataset(FOLDER / f"{name}.toml", root=SHARED / folder)
     tables, report = open_tables(dataset, DuckDB(threads=2))
     assert set(report.tables) == set(expected)
     for table, (raw, set_aside) in expected.items():
         found = report.tables[table]
-        assert found.read == pq.read_metadata(DATA / folder / f"{raw}.parquet").num_rows
+        assert found.read == pq.read_metadata(SHARED / folder / f"{raw}.parquet").num_rows
         assert found.set_aside == set_aside
         assert found.read == found.repeats + found.kept + found.set_aside
     if "ties" in expected:

@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 from features.dataset import read_dataset
 from features.errors import DatasetError
 from serving.cli.init import init
+from tests.paths import REPO
 
-REPO = Path(__file__).parents[2]
 EXAMPLE = REPO / "docs" / "example"
 FILES = [str(EXAMPLE / "orders.csv"), str(EXAMPLE / "customers.xlsx")]
 

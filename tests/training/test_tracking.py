@@ -9,6 +9,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from features.errors import KocError, TrackingError
+from tests.paths import REPO
 from training.intervals import Record
 from training.tracking import Tracker
 
@@ -171,4 +172,4 @@ def test_a_store_that_cannot_be_opened_is_an_error_with_its_address(tmp_path: Pa
 
 def test_importing_does_not_load_mlflow() -> None:
     code = "import sys, training.tracking; sys.exit('mlflow' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], check=False).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=REPO, check=False).returncode == 0

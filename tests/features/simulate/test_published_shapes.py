@@ -14,8 +14,8 @@ from features.simulate.market import simulate_market
 from features.simulate.published_shapes import PUBLISHED, published_range
 from features.simulate.settings import MarketSettings
 from features.simulate.shapes import MarketShapes, market_shapes
+from tests.paths import SHARED
 
-SHARED = Path(__file__).parents[4] / "shared" / "data"
 SHAPES = [field.name for field in fields(MarketShapes)]
 
 

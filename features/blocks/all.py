@@ -1,0 +1,50 @@
+"""Every feature block, in the order of the data dictionary."""
+
+from features.blocks.activity import activity
+from features.blocks.block import Block
+from features.blocks.community import engagement, invitations, memberships, rewards
+from features.blocks.earliness import earliness
+from features.blocks.group_buy import group_buys_joined, group_buys_opened
+from features.blocks.influence import follow_up_rate, influence_chain, influence_given, influence_received, people_moved
+from features.blocks.lifecycle import lifecycle
+from features.blocks.neighbours import shared_taste
+from features.blocks.purchase import (
+    category_spread,
+    purchase_discount,
+    purchase_frequency,
+    purchase_money,
+    purchase_rhythm,
+    purchase_variety,
+)
+from features.blocks.sharing import responses_drawn, responses_given, shares_made
+from features.blocks.ties import degrees, degrees_by_kind, tie_structure
+
+ALL_BLOCKS: tuple[Block, ...] = (
+    activity,
+    lifecycle,
+    purchase_frequency,
+    purchase_rhythm,
+    purchase_money,
+    purchase_discount,
+    purchase_variety,
+    category_spread,
+    earliness,
+    influence_given,
+    people_moved,
+    influence_received,
+    follow_up_rate,
+    influence_chain,
+    shares_made,
+    responses_drawn,
+    responses_given,
+    group_buys_opened,
+    group_buys_joined,
+    memberships,
+    invitations,
+    engagement,
+    rewards,
+    degrees,
+    degrees_by_kind,
+    tie_structure,
+    shared_taste,
+)

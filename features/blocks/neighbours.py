@@ -1,0 +1,109 @@
+"""Who stands around each user: sums and means of own features over followers and over those followed."""
+
+from collections.abc import Iterable
+
+import ibis.expr.types as ir
+
+from features.blocks.block import Feature, block, ratio
+from features.snapshot import Snapshot
+
+
+@block({"ties": (), "orders": ("item_id",)}, scope="graph")
+def shared_taste(snapshot: Snapshot) -> ir.Table:
+    """How much the user's adoptions and those of the people who may follow overlap, and what is still open.
+
+    shared_subjects        int64    pairs   (follower, subject) that both bought, in any order
+    shared_with            int64    people  followers with at least one subject in common
+    shared_each            float64  -       shared subjects per adopted subject of the user
+    open_pairs             int64    pairs   adopted by the user within the attribution window, not yet by the follower
+    open_to_active         int64    pairs   open pairs with followers who acted in the middle window
+    open_expected          float64  people  open pairs, each weighted by the follower's rate of shared subjects with the user
+    """
+    adoptions, pairs, acts = snapshot["adoptions"], snapshot["pairs"], snapshot["acts"]
+    own = adoptions.select("subject", "first_at", influencer_id="user_id")
+    theirs = adoptions.select("user_id", "subject")
+    both = pairs.join(own, "influencer_id").join(theirs, ["user_id", "subject"])
+    lately = snapshot.as_of - snapshot.time.window
+    per_pair = both.group_by("influencer_id", "user_id").agg(
+        shared=both.count(), taken=both.count(where=both.first_at >= lately)
+    )
+    windows = list(snapshot.windows.values())
+    active = acts.group_by("user_id").agg(last_at=acts.happened_at.max())
+    active = active.select("user_id", active=active.last_at >= windows[min(1, len(windows) - 1)])
+    adopted = adoptions.group_by(influencer_id="user_id").agg(
+        adopted=adoptions.count(), fresh=adoptions.count(where=adoptions.first_at >= lately)
+    )
+    linked = pairs.select("user_id", "influencer_id").join(adopted, "influencer_id")
+    linked = linked.left_join(per_pair, ["influencer_id", "user_id"]).select(
+        "influencer_id", "user_id", "adopted", "fresh", "shared", "taken"
+    )
+    linked = linked.left_join(active, "user_id").select(
+        "influencer_id",
+        "adopted",
+        active=lambda t: t.active.fill_null(False),
+        shared=lambda t: t.shared.fill_null(0),
+        open=lambda t: t.fresh - t.taken.fill_null(0),
+    )
+    rate = (linked.shared * 1_000_000 // linked.adopted).cast("int64")
+    summed = linked.group_by(user_id="influencer_id").agg(
+        adopted=linked.adopted.max(),
+        shared_subjects=linked.shared.sum().cast("int64"),
+        shared_with=linked.count(where=linked.shared > 0),
+        open_pairs=linked.open.sum().cast("int64"),
+        open_to_active=linked.open.sum(where=linked.active).fill_null(0).cast("int64"),
+        expected=(linked.open * rate).sum().cast("int64"),
+    )
+    return summed.mutate(
+        shared_each=ratio(summed.shared_subjects, summed.adopted), open_expected=summed.expected / 1_000_000
+    ).drop("adopted", "expected")
+
+
+AGGREGATED = (
+    "acts_{w}",
+    "adopted_{w}",
+    "influence_{w}",
+    "influence_all",
+    "received_{w}",
+    "received_all",
+    "followers",
+    "following",
+)
+"""Own features whose sums and means over neighbours tell of the people around; names as in the dictionary."""
+
+SIDES = {
+    "followers": ("influencer_id", "user_id", "people whom the user may influence"),
+    "following": ("user_id", "influencer_id", "people who may influence the user"),
+}
+
+
+def neighbour_features(own: Iterable[Feature]) -> tuple[Feature, ...]:
+    """Dictionary lines of `neighbour_table`, for those of ``AGGREGATED`` that ``own`` holds."""
+    by_name = {feature.name: feature for feature in own}
+    return tuple(
+        line
+        for side, (_, _, people) in SIDES.items()
+        for name in AGGREGATED
+        if (feature := by_name.get(name))
+        for line in (
+            Feature(f"{side}_sum_{name}", "int64", feature.unit, f"sum over {people}: {feature.meaning}"),
+            Feature(f"{side}_mean_{name}", "float64", feature.unit, f"mean over {people}: {feature.meaning}"),
+        )
+    )
+
+
+def neighbour_table(base: ir.Table, pairs: ir.Table, columns: list[str], side: str) -> ir.Table:
+    """Sums and means of integer ``columns`` of ``base`` over each user's neighbours on one ``side`` of ``SIDES``.
+
+    Returns:
+        user_id                string
+        {side}_sum_{column}    int64    over neighbours in ``base``
+        {side}_mean_{column}   float64  over neighbours in ``base``, null without any
+    """
+    me, other, _ = SIDES[side]
+    named = base.select(neighbour=base.user_id, **{column: base[column] for column in columns})
+    links = pairs.select(me_id=pairs[me], neighbour=pairs[other]).join(named, "neighbour")
+    summed = links.group_by(user_id="me_id").agg(
+        neighbours=links.count(), **{f"{side}_sum_{column}": links[column].sum().cast("int64") for column in columns}
+    )
+    means = {f"{side}_mean_{column}": ratio(summed[f"{side}_sum_{column}"], summed.neighbours) for column in columns}
+    return summed.mutate(**means).drop("neighbours")

@@ -1,0 +1,86 @@
+"""What each user shares, and how people respond."""
+
+import ibis.expr.types as ir
+
+from features.blocks.block import block, ratio
+from features.snapshot import Snapshot
+
+
+@block({"shares": ()})
+def shares_made(snapshot: Snapshot) -> ir.Table:
+    """Shares sent, and re-shares among them.
+
+    shares_{w}          int64    shares  sent in the window
+    shares_all          int64    shares  sent in all history
+    reshares_all        int64    shares  sent on from somebody else's share
+    share_idle_days     float64  days    from the last share to as_of, > 0
+    acceptance_rate     float64  -       share of the user's shares with at least one response, 0 to 1
+    """
+    shares = snapshot["shares"]
+    counted = shares.group_by(user_id="sharer_id").agg(
+        **{f"shares_{w}": shares.count(where=shares.shared_at >= start) for w, start in snapshot.windows.items()},
+        shares_all=shares.count(),
+        reshares_all=shares.count(where=shares.parent_share_id.notnull()),
+        last_at=shares.shared_at.max(),
+    )
+    counted = counted.mutate(share_idle_days=snapshot.days_before(counted.last_at)).drop("last_at")
+    if not snapshot.has("share_responses", "share_id"):
+        return counted.mutate(acceptance_rate=ratio(counted.shares_all * 0, counted.shares_all * 0))
+    answered = snapshot["share_responses"].select("share_id").distinct()
+    accepted = shares.join(answered, "share_id").group_by(user_id="sharer_id").agg(accepted=lambda t: t.count())
+    joined = counted.left_join(accepted, "user_id")
+    return joined.mutate(acceptance_rate=ratio(joined.accepted.fill_null(0), joined.shares_all)).select(
+        *counted.columns, "acceptance_rate"
+    )
+
+
+@block({"share_responses": ("sharer_id",)})
+def responses_drawn(snapshot: Snapshot) -> ir.Table:
+    """Responses to what the user shared, where responses name the sharer.
+
+    responses_{w}         int64    responses  drawn in the window
+    responses_all         int64    responses  drawn in all history
+    responders_all        int64    people     distinct, in all history
+    responders_{w}        int64    people     distinct, lately active ones: last response in the window
+    subjects_shared_all   int64    items      distinct items that drew a response
+    response_idle_days    float64  days       from the last response to as_of, > 0
+    responses_each        float64  -          responses per responder, >= 1
+    """
+    responses = snapshot["share_responses"]
+    responses = responses.filter(responses.sharer_id != responses.responder_id)
+    pairs = responses.group_by("sharer_id", "responder_id").agg(last_at=responses.responded_at.max())
+    people = pairs.group_by("sharer_id").agg(
+        responders_all=pairs.count(),
+        **{f"responders_{w}": pairs.count(where=pairs.last_at >= start) for w, start in snapshot.windows.items()},
+    )
+    counted = responses.group_by("sharer_id").agg(
+        **{
+            f"responses_{w}": responses.count(where=responses.responded_at >= start) for w, start in snapshot.windows.items()
+        },
+        responses_all=responses.count(),
+        subjects_shared_all=responses.item_id.nunique(),
+        last_at=responses.responded_at.max(),
+    )
+    joined = counted.join(people, "sharer_id")
+    return joined.mutate(
+        user_id=joined.sharer_id,
+        response_idle_days=snapshot.days_before(joined.last_at),
+        responses_each=ratio(joined.responses_all, joined.responders_all),
+    ).drop("last_at", "sharer_id")
+
+
+@block({"share_responses": ()})
+def responses_given(snapshot: Snapshot) -> ir.Table:
+    """Responses of the user to the shares of others.
+
+    answers_{w}         int64    responses  given in the window
+    answers_all         int64    responses  given in all history
+    answer_idle_days    float64  days       from the user's last response to as_of, > 0
+    """
+    responses = snapshot["share_responses"]
+    given = responses.group_by(user_id="responder_id").agg(
+        **{f"answers_{w}": responses.count(where=responses.responded_at >= start) for w, start in snapshot.windows.items()},
+        answers_all=responses.count(),
+        last_at=responses.responded_at.max(),
+    )
+    return given.mutate(answer_idle_days=snapshot.days_before(given.last_at)).drop("last_at")

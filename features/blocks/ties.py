@@ -1,0 +1,105 @@
+"""How each user stands in the graph of ties: degrees by kind and direction, mutual ties, and structure."""
+
+import ibis
+import ibis.expr.types as ir
+import igraph
+import numpy as np
+import pyarrow as pa
+
+from features.blocks.block import block, ratio
+from features.snapshot import Snapshot
+
+KINDS = ("friend", "follow", "trust", "invite", "co-member")
+
+
+@block({"ties": ()})
+def degrees(snapshot: Snapshot) -> ir.Table:
+    """Ties known at as_of; a follower may be influenced by the user, and the user by those followed.
+
+    followers          int64    people  distinct people whom the user may influence
+    following          int64    people  distinct people who may influence the user
+    mutual             int64    people  both at once
+    reciprocity        float64  -       mutual over all neighbours, 0 to 1
+    """
+    pairs = snapshot["pairs"]
+    back = pairs.select(user_id="influencer_id", influencer_id="user_id")
+    both = pairs.join(back, ["user_id", "influencer_id"])
+    ends = ibis.union(
+        pairs.select(user="influencer_id", side=ibis.literal("followers")),
+        pairs.select(user="user_id", side=ibis.literal("following")),
+        both.select(user="user_id", side=ibis.literal("mutual")),
+    )
+    counted = ends.group_by(user_id="user").agg(
+        **{side: ends.count(where=ends.side == side) for side in ("followers", "following", "mutual")}
+    )
+    neighbours = counted.followers + counted.following - counted.mutual
+    return counted.mutate(reciprocity=ratio(counted.mutual, neighbours))
+
+
+@block({"ties": ("kind",)})
+def degrees_by_kind(snapshot: Snapshot) -> ir.Table:
+    """Distinct people by kind of tie and direction.
+
+    followers_friend       int64  people  friends whom the user may influence
+    followers_follow       int64  people  followers
+    followers_trust        int64  people  who trust the user
+    followers_invite       int64  people  invited by the user
+    followers_co_member    int64  people  in a community with the user, as those who may be influenced
+    following_friend       int64  people  friends who may influence the user
+    following_follow       int64  people  followed by the user
+    following_trust        int64  people  trusted by the user
+    following_invite       int64  people  who invited the user
+    following_co_member    int64  people  in a community with the user, as those who may influence
+    """
+    ties = snapshot["ties"]
+    ties = ties.filter(ties.user_id != ties.influencer_id)
+    distinct = ties.group_by("user_id", "influencer_id", "kind").agg(rows=ties.count())
+    ends = ibis.union(
+        distinct.select("kind", user="influencer_id", side=ibis.literal("followers")),
+        distinct.select("kind", user="user_id", side=ibis.literal("following")),
+    )
+    return ends.group_by(user_id="user").agg(
+        **{
+            f"{side}_{kind.replace('-', '_')}": ends.count(where=(ends.side == side) & (ends.kind == kind))
+            for side in ("followers", "following")
+            for kind in KINDS
+        }
+    )
+
+
+@block({"ties": ()}, scope="graph")
+def tie_structure(snapshot: Snapshot) -> ir.Table:
+    """Position in the whole graph (igraph), on distinct ties known at as_of.
+
+    pagerank_log   float64  -       log10 of PageRank (Page et al. 1999, damping .85, user -> influencer) over its mean
+    core           int64    people  core number of the undirected graph (Seidman 1983)
+    clustering     float64  -       local clustering coefficient (Watts and Strogatz 1998), 0 to 1, null below two neighbours
+    """
+    pairs = snapshot.engine.to_arrow(snapshot["pairs"].select("user_id", "influencer_id"))
+    if len(pairs) == 0:
+        return snapshot.engine.from_arrow(structure_of(np.array([], str), np.empty((0, 2), np.int64)))
+    ends = pa.chunked_array([*pairs["user_id"].chunks, *pairs["influencer_id"].chunks]).combine_chunks().dictionary_encode()
+    # Codes in the order of ids, and arcs in the order of codes: the result must not depend on the order of rows.
+    names = ends.dictionary.to_numpy(zero_copy_only=False).astype(str)
+    order = np.argsort(names)
+    code = np.empty(len(names), np.int64)
+    code[order] = np.arange(len(names))
+    arcs = code[ends.indices.to_numpy()].reshape(2, -1).T
+    arcs = arcs[np.lexsort((arcs[:, 1], arcs[:, 0]))]
+    return snapshot.engine.from_arrow(structure_of(names[order], arcs))
+
+
+def structure_of(names: np.ndarray, arcs: np.ndarray) -> pa.Table:
+    """names: (N,) ids; arcs: (E, 2) codes, user -> influencer, distinct. One row per name."""
+    graph = igraph.Graph(n=len(names), edges=arcs, directed=True)
+    rank = np.asarray(graph.pagerank(damping=0.85)) if len(names) else np.array([])
+    undirected = graph.as_undirected(mode="collapse")
+    clustering = np.asarray(undirected.transitivity_local_undirected(mode="nan"), dtype=float)
+    return pa.table(
+        {
+            "user_id": pa.array(names, pa.string()),
+            "pagerank_log": pa.array(np.log10(rank * max(len(names), 1))),
+            "core": pa.array(np.asarray(undirected.coreness(), dtype=np.int64)),
+            "clustering": pa.array(clustering, mask=np.isnan(clustering)),
+        }
+    )
