@@ -10,6 +10,7 @@ import numpy.typing as npt
 from features.errors import TrainingError
 from training.calibrate import Calibration, fit_calibration
 from training.matrix import Floats
+from training.parallel import fit_each
 from training.settings import TrainSettings
 
 
@@ -46,8 +47,9 @@ def fit_churn(
         held, older = (x[::2], label[::2]), [(x[1::2], label[1::2])]
     else:
         held, older = dates[0], list(dates[1:])
-    raw = np.asarray(_fit(older, columns, settings).predict(held[0]))
-    return ChurnModel(tuple(columns), _fit(dates, columns, settings), fit_calibration(raw, held[1]))
+    without_held, final = fit_each(lambda rows: _fit(rows, columns, settings), [older, dates], settings.threads)
+    calibration = fit_calibration(np.asarray(without_held.predict(held[0])), held[1])
+    return ChurnModel(tuple(columns), final, calibration)
 
 
 def _fit(

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from features.errors import TrainingError
 from training.matrix import Floats
+from training.parallel import fit_each
 from training.settings import TrainSettings
 
 TWEEDIE_POWER = 1.3
@@ -48,8 +49,10 @@ def fit_ranker(x: npt.NDArray[np.float32], influence: Floats, columns: Sequence[
             "choose a longer horizon or attribution window"
         )
     objective = {"objective": "tweedie", "tweedie_variance_power": TWEEDIE_POWER}
-    boosters = []
-    for seed in range(settings.seed, settings.seed + settings.seeds):
-        rows = lightgbm.Dataset(x, influence, feature_name=list(columns), free_raw_data=True)
-        boosters.append(lightgbm.train(settings.lightgbm(seed, **objective), rows, settings.rounds))
-    return Ranker(tuple(columns), boosters)
+
+    def fit(seed: int) -> lightgbm.Booster:
+        rows = lightgbm.Dataset(x, influence, feature_name=list(columns))
+        return lightgbm.train(settings.lightgbm(seed, **objective), rows, settings.rounds)
+
+    seeds = range(settings.seed, settings.seed + settings.seeds)
+    return Ranker(tuple(columns), fit_each(fit, seeds, settings.threads))

@@ -9,12 +9,12 @@ class TrainSettings:
     """Sizes and seeds of training.
 
     ``dates``: most training dates, one horizon apart. ``seeds``: ensemble members, seeded ``seed``, ``seed + 1``, ...
-    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``threads``: OpenMP threads of LightGBM (more than the
-    free cores stall it). ``resamples``: bootstrap resamples of every interval.
+    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``threads``: models fitted at the same
+    time, each on one thread. ``resamples``: bootstrap resamples of every interval.
     """
 
     dates: int = 6
-    seeds: int = 3
+    seeds: int = 4
     seed: int = 0
     rounds: int = 150
     leaves: int = 15
@@ -38,8 +38,9 @@ class TrainSettings:
             "bagging_freq": 1,
             "lambda_l2": 5.0,
             "seed": seed,
-            "num_threads": self.threads,
+            "max_bin": 63,
+            "num_threads": 1,
             "deterministic": True,
-            "force_row_wise": True,
+            "force_col_wise": True,
             "verbosity": -1,
         }
