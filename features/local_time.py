@@ -26,16 +26,20 @@ def clock_changes(zone: str, last_year: int) -> tuple[tuple[datetime, int], ...]
 
 
 def _spans(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[tuple[datetime, int]]:
-    hour = timedelta(hours=1)
+    day, second = timedelta(days=1), timedelta(seconds=1)
     moment, offset = start, _offset(zone, start)
     while moment < end:
-        following = moment + timedelta(days=1)
-        if _offset(zone, following) != offset:
-            while _offset(zone, moment + hour) == offset:
-                moment += hour
-            yield moment + hour, offset
-            offset = _offset(zone, following)
-        moment = following.replace(hour=0)
+        if _offset(zone, moment + day) == offset:
+            moment += day
+            continue
+        # Not every zone changes on a full hour of UTC (Tehran, Lord Howe): halve the day down to the second.
+        before, after = 0, 86_400
+        while after - before > 1:
+            middle = (before + after) // 2
+            before, after = (middle, after) if _offset(zone, moment + middle * second) == offset else (before, middle)
+        moment += after * second
+        yield moment, offset
+        offset = _offset(zone, moment)
     yield end, offset
 
 
