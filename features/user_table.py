@@ -8,6 +8,7 @@ import ibis.expr.types as ir
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.block import Feature, Scope
 from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
+from features.lookback import within_lookback
 from features.snapshot import Snapshot
 
 
@@ -28,6 +29,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     engine, windows = snapshot.engine, snapshot.windows
     acts = snapshot["acts"]
     users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
+    snapshot = within_lookback(snapshot)
     columns: dict[Scope, list[str]] = {"own": [], "graph": []}
     parts: list[ir.Table] = []
     features: list[Feature] = []

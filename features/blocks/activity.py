@@ -19,7 +19,7 @@ def activity(snapshot: Snapshot) -> ir.Table:
     acts_fast          float64  acts  each act fading to 1/e in a sixth of a horizon
     idle_days          float64  days  from the last act to as_of, > 0
     known_days         float64  days  from the first act to as_of, > 0
-    acts_trend         float64  -     shortest window's daily rate against the longest's, log2 of (rate + 1 act) ratio
+    acts_trend         float64  -     log2 of (acts in the shortest window + 1) / (its share of the longest + 1)
     """
     acts = snapshot["acts"]
     horizon = snapshot.time.horizon.total_seconds() / 86_400

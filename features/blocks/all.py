@@ -16,7 +16,7 @@ from features.blocks.purchase import (
     purchase_rhythm,
     purchase_variety,
 )
-from features.blocks.sharing import responses_drawn, responses_given, shares_made
+from features.blocks.sharing import responses_drawn, responses_given, shares_answered, shares_made
 from features.blocks.ties import degrees, degrees_by_kind, tie_structure
 
 ALL_BLOCKS: tuple[Block, ...] = (
@@ -35,6 +35,7 @@ ALL_BLOCKS: tuple[Block, ...] = (
     follow_up_rate,
     influence_chain,
     shares_made,
+    shares_answered,
     responses_drawn,
     responses_given,
     group_buys_opened,

@@ -3,12 +3,13 @@
 import ibis.expr.types as ir
 
 from features.blocks.block import block
+from features.lookback import since_lookback
 from features.snapshot import Snapshot
 
 
 @block({"memberships": ()})
 def memberships(snapshot: Snapshot) -> ir.Table:
-    """Communities that the user is in at as_of.
+    """Communities that the user is in at as_of; a membership lasts, so a lookback does not cut it.
 
     communities_now    int64    communities  joined and not known to be left
     communities_all    int64    communities  joined in all history
@@ -32,7 +33,7 @@ def invitations(snapshot: Snapshot) -> ir.Table:
     invited_who_invite     int64    people  of those, who invited others themselves
     invite_idle_days       float64  days    from the last join on the user's invitation to as_of, > 0
     """
-    joined = snapshot["memberships"]
+    joined = since_lookback(snapshot, snapshot["memberships"], "joined_at")
     joined = joined.filter(joined.inviter_id.notnull(), joined.inviter_id != joined.user_id)
     pairs = joined.group_by("inviter_id", "user_id").agg(joined_at=joined.joined_at.max())
     inviters = pairs.select(user_id="inviter_id").distinct().mutate(invites=True)

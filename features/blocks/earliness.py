@@ -15,8 +15,8 @@ def earliness(snapshot: Snapshot) -> ir.Table:
 
     first_adoptions_{w}    int64    subjects  in the window, of which the user was among the first three buyers
     subject_age_days       float64  days      mean age of a subject when the user first bought it
-    adoption_position      float64  -         mean of (earlier buyers) / (all buyers), 0 (always first) to 1
-    later_buyers           float64  people    mean buyers of a subject after the user
+    adoption_position      float64  -         mean of (earlier buyers) / (all buyers), 0 to 1, 0 where always first
+    later_buyers           float64  people    mean other buyers of a subject at the user's moment or after it
     subject_popularity     float64  people    mean buyers of the subjects that the user took up
     """
     adoptions = snapshot["adoptions"]

@@ -15,7 +15,7 @@ def group_buys_opened(snapshot: Snapshot) -> ir.Table:
     groups_filled_all       int64    group buys  known at as_of to have succeeded
     groups_failed_all       int64    group buys  known at as_of to have failed
     group_success_rate      float64  -           filled over filled and failed, 0 to 1
-    group_members_brought   int64    people      others who joined, over all groups
+    group_members_brought   int64    joins       of others, over all groups
     group_fill              float64  -           members (the opener included) over the sizes asked for
     """
     groups, members = snapshot["group_buys"], snapshot["group_buy_members"]

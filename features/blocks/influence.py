@@ -20,7 +20,7 @@ def influence_given(snapshot: Snapshot) -> ir.Table:
     influence_value_all   int64    minor units  money credited in all history
     influence_new_all     int64    millionths   weight of people won: their first order ever
     influence_idle_days   float64  days         from the last influence to as_of, > 0
-    influence_rising      float64  -            shortest window's daily rate against the longest's, log2, a rising star > 0
+    influence_rising      float64  -            log2 of (people in the shortest window + 1) / (its share of the longest + 1)
     """
     ledger = snapshot["ledger"]
     at = ledger.happened_at
@@ -33,7 +33,7 @@ def influence_given(snapshot: Snapshot) -> ir.Table:
         influence_value_all=ledger.value.sum().cast("int64"),
         influence_rows_all=ledger.count(where=ledger.weight > 0),
         influence_new_all=ledger.weight.sum(where=ledger.is_new).fill_null(0).cast("int64"),
-        faded=(ledger.weight // 1000 * (decayed(snapshot.days_before(at), horizon) // 1000)).sum().cast("int64"),
+        faded=(ledger.weight * decayed(snapshot.days_before(at), horizon) // WEIGHT_UNIT).sum().cast("int64"),
         last_at=at.max(),
     )
     (short, short_start), (long, long_start) = windows[0], windows[-1]

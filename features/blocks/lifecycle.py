@@ -1,4 +1,4 @@
-"""The lifecycle stage of each user: newcomer, active, returned, cooling or dormant."""
+"""The lifecycle stage of each user: dormant, cooling, newcomer, active or returned."""
 
 import ibis
 import ibis.expr.types as ir
@@ -6,16 +6,17 @@ import ibis.expr.types as ir
 from features.blocks.block import block
 from features.snapshot import Snapshot
 
-STAGES = ("newcomer", "active", "returned", "cooling", "dormant")
-"""newcomer: first act within one horizon; active: acted within one horizon; returned: active after more than two horizons
-of silence; cooling: last act one to two horizons ago; dormant: longer ago."""
+STAGES = ("dormant", "cooling", "newcomer", "active", "returned")
+"""dormant: last act more than two horizons ago, or before the lookback (where the block lists nobody, so this is 0);
+cooling: last act one to two horizons ago; newcomer: first act within one horizon; active: acted within one horizon;
+returned: active after more than two horizons of silence."""
 
 
 @block({})
 def lifecycle(snapshot: Snapshot) -> ir.Table:
     """Where the user stands in a customer's life.
 
-    stage              int64    index  into `STAGES`: newcomer 0, active 1, returned 2, cooling 3, dormant 4
+    stage              int64    index  into `STAGES`: dormant 0, cooling 1, newcomer 2, active 3, returned 4
     silence_days_max   float64  days   longest time between two acts, null for a single act
     """
     acts = snapshot["acts"].group_by("user_id", "happened_at").agg(rows=lambda t: t.count())
@@ -30,10 +31,10 @@ def lifecycle(snapshot: Snapshot) -> ir.Table:
         returning=acts.count(where=(acts.happened_at >= recent) & (acts.gap_s > 2 * horizon.total_seconds())),
     )
     stage = ibis.cases(
-        (seen.first_at >= recent, 0),
-        ((seen.last_at >= recent) & (seen.returning > 0), 2),
-        (seen.last_at >= recent, 1),
-        (seen.last_at >= snapshot.as_of - 2 * horizon, 3),
-        else_=4,
+        (seen.first_at >= recent, STAGES.index("newcomer")),
+        (seen.returning > 0, STAGES.index("returned")),
+        (seen.last_at >= recent, STAGES.index("active")),
+        (seen.last_at >= snapshot.as_of - 2 * horizon, STAGES.index("cooling")),
+        else_=STAGES.index("dormant"),
     )
     return seen.select("user_id", stage=stage.cast("int64"), silence_days_max=seen.silence_s / 86_400)

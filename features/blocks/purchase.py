@@ -22,7 +22,7 @@ def purchase_frequency(snapshot: Snapshot) -> ir.Table:
     orders_per_day      float64  1/day    orders_all over tenure, at least one day
     orders_trend        float64  -        last window of the middle length against the one before: (a - b) / (a + b), -1 to 1
     """
-    orders = within_lookback(snapshot, snapshot["orders"], "ordered_at")
+    orders = snapshot["orders"]
     windows = list(snapshot.windows.items())
     _, middle = windows[min(1, len(windows) - 1)]
     earlier = middle - (snapshot.as_of - middle)
@@ -59,7 +59,7 @@ def purchase_rhythm(snapshot: Snapshot) -> ir.Table:
     overdue              float64  -     time since the last day with orders over the mean gap
     weekend_share        float64  -     share of days with orders that are Saturday or Sunday, 0 to 1
     """
-    orders = within_lookback(snapshot, snapshot["orders"], "ordered_at")
+    orders = snapshot["orders"]
     local = to_local(orders.ordered_at, snapshot.source.dataset.zone, snapshot.as_of)
     dated = orders.select("user_id", "ordered_at", day_number=(local.truncate("D").epoch_seconds() // DAY_S).cast("int64"))
     days = dated.group_by("user_id", "day_number").agg(at=dated.ordered_at.max())
@@ -96,11 +96,11 @@ def purchase_money(snapshot: Snapshot) -> ir.Table:
 
     spend_{w}        int64    minor units  net amount in the window
     spend_all        int64    minor units  net amount in all history
-    order_value      float64  minor units  mean net amount of an order line
+    order_value      float64  minor units  mean net amount of the order lines that have one
     order_value_max  int64    minor units  largest net amount of an order line
     refund_share     float64  -            refunded part of what was paid, 0 to 1
     """
-    orders = within_lookback(snapshot, snapshot["orders"], "ordered_at")
+    orders = snapshot["orders"]
     orders = orders.mutate(net=net_amount(orders))
     spent = orders.group_by("user_id").agg(
         **{
@@ -108,7 +108,7 @@ def purchase_money(snapshot: Snapshot) -> ir.Table:
             for w, start in snapshot.windows.items()
         },
         spend_all=orders.net.sum().cast("int64"),
-        lines=orders.count(),
+        priced=orders.amount.count(),
         order_value_max=orders.net.max(),
         paid=orders.amount.fill_null(0).sum().cast("int64"),
     )
@@ -117,7 +117,7 @@ def purchase_money(snapshot: Snapshot) -> ir.Table:
         *(f"spend_{w}" for w in snapshot.windows),
         "spend_all",
         "order_value_max",
-        order_value=ratio(spent.spend_all, spent.lines),
+        order_value=ratio(spent.spend_all, spent.priced),
         refund_share=ratio(spent.paid - spent.spend_all, spent.paid),
     )
 
@@ -128,15 +128,14 @@ def purchase_discount(snapshot: Snapshot) -> ir.Table:
 
     discounted_orders    int64    orders  order lines with a discount, all history
     discounted_share     float64  -       share of order lines with a discount, 0 to 1
-    discount_share       float64  -       discount over price before discount, 0 to 1
+    discount_share       float64  -       discount over price before discount, of lines with an amount, 0 to 1
     """
-    orders = within_lookback(snapshot, snapshot["orders"], "ordered_at")
-    discount = orders.discount.fill_null(0)
+    orders = snapshot["orders"]
     bought = orders.group_by("user_id").agg(
-        discounted_orders=orders.count(where=discount > 0),
+        discounted_orders=orders.count(where=orders.discount > 0),
         lines=orders.count(),
-        off=discount.sum().cast("int64"),
-        paid=orders.amount.fill_null(0).sum().cast("int64"),
+        off=orders.discount.sum(where=orders.amount.notnull()).cast("int64"),
+        paid=orders.amount.sum().cast("int64"),
     )
     return bought.select(
         "user_id",
@@ -173,7 +172,7 @@ def category_spread(snapshot: Snapshot) -> ir.Table:
     top_category_share   float64  -           share of order lines in the buyer's main category, 0 to 1
     category_focus       float64  -           sum of squared shares (Herfindahl index), 0 to 1
     """
-    orders = within_lookback(snapshot, snapshot["orders"], "ordered_at")
+    orders = snapshot["orders"]
     items = snapshot["items"]
     named = orders.join(items.select("item_id", "category"), "item_id")
     named = named.filter(named.category.notnull())
@@ -190,9 +189,3 @@ def category_spread(snapshot: Snapshot) -> ir.Table:
         top_category_share=ratio(spread.most, spread.total),
         category_focus=ratio(spread.squares, spread.total * spread.total),
     )
-
-
-def within_lookback(snapshot: Snapshot, rows: ir.Table, at: str) -> ir.Table:
-    """``rows`` not older than the dataset's ``lookback``; all of them where it has none."""
-    lookback = snapshot.time.lookback
-    return rows if lookback is None else rows.filter(rows[at] >= snapshot.as_of - lookback)

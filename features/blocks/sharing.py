@@ -12,9 +12,8 @@ def shares_made(snapshot: Snapshot) -> ir.Table:
 
     shares_{w}          int64    shares  sent in the window
     shares_all          int64    shares  sent in all history
-    reshares_all        int64    shares  sent on from somebody else's share
+    reshares_all        int64    shares  sent on from an earlier share
     share_idle_days     float64  days    from the last share to as_of, > 0
-    acceptance_rate     float64  -       share of the user's shares with at least one response, 0 to 1
     """
     shares = snapshot["shares"]
     counted = shares.group_by(user_id="sharer_id").agg(
@@ -23,15 +22,25 @@ def shares_made(snapshot: Snapshot) -> ir.Table:
         reshares_all=shares.count(where=shares.parent_share_id.notnull()),
         last_at=shares.shared_at.max(),
     )
-    counted = counted.mutate(share_idle_days=snapshot.days_before(counted.last_at)).drop("last_at")
-    if not snapshot.has("share_responses", "share_id"):
-        return counted.mutate(acceptance_rate=ratio(counted.shares_all * 0, counted.shares_all * 0))
-    answered = snapshot["share_responses"].select("share_id").distinct()
-    accepted = shares.join(answered, "share_id").group_by(user_id="sharer_id").agg(accepted=lambda t: t.count())
-    joined = counted.left_join(accepted, "user_id")
-    return joined.mutate(acceptance_rate=ratio(joined.accepted.fill_null(0), joined.shares_all)).select(
-        *counted.columns, "acceptance_rate"
+    return counted.mutate(share_idle_days=snapshot.days_before(counted.last_at)).drop("last_at")
+
+
+@block({"shares": (), "share_responses": ("share_id",)})
+def shares_answered(snapshot: Snapshot) -> ir.Table:
+    """How many of the user's shares somebody else responded to, where responses name the share.
+
+    shares_answered_all    int64    shares  with at least one response
+    acceptance_rate        float64  -       share of the user's shares with at least one response, 0 to 1
+    """
+    shares = snapshot["shares"].select("share_id", "sharer_id")
+    responses = snapshot["share_responses"].select("share_id", "responder_id").join(shares, "share_id")
+    others = responses.filter(responses.responder_id != responses.sharer_id)
+    answered = others.group_by("share_id").agg(answers=others.count())
+    joined = shares.left_join(answered, "share_id")
+    counted = joined.group_by(user_id="sharer_id").agg(
+        shares_answered_all=joined.count(where=joined.answers.notnull()), shares=joined.count()
     )
+    return counted.mutate(acceptance_rate=ratio(counted.shares_answered_all, counted.shares)).drop("shares")
 
 
 @block({"share_responses": ("sharer_id",)})
@@ -78,6 +87,8 @@ def responses_given(snapshot: Snapshot) -> ir.Table:
     answer_idle_days    float64  days       from the user's last response to as_of, > 0
     """
     responses = snapshot["share_responses"]
+    # A null sharer is somebody whom the source does not name, hardly the responder.
+    responses = responses.filter((responses.sharer_id != responses.responder_id).fill_null(True))
     given = responses.group_by(user_id="responder_id").agg(
         **{f"answers_{w}": responses.count(where=responses.responded_at >= start) for w, start in snapshot.windows.items()},
         answers_all=responses.count(),

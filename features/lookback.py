@@ -1,0 +1,34 @@
+"""What features read of a prepared snapshot: nothing that happened before the dataset's lookback."""
+
+import ibis.expr.types as ir
+
+from features.prepare import adoptions
+from features.schema import TABLES
+from features.snapshot import Snapshot
+
+LASTING = frozenset({"users", "attributes", "identities", "items", "ties", "communities", "memberships"})
+"""Tables of what lasts: a tie or a membership holds, however long ago it began."""
+
+
+def within_lookback(snapshot: Snapshot) -> Snapshot:
+    """The prepared snapshot without older acts, as if history began at ``as_of - lookback``.
+
+    The ledger keeps its later rows as they were attributed with all history, so that features and labels mean the same
+    by influence. Without a lookback nothing changes.
+    """
+    if snapshot.time.lookback is None:
+        return snapshot
+    clocks = {name: TABLES[name].event_time for name in snapshot.known if name in TABLES and name not in LASTING}
+    clocks |= {"acts": "happened_at", "ledger": "happened_at"}
+    if "purchases" in snapshot:
+        clocks["purchases"] = "ordered_at"
+    kept = snapshot.with_tables(**{name: since_lookback(snapshot, snapshot[name], at) for name, at in clocks.items() if at})
+    if "adoptions" in snapshot:
+        kept = kept.with_tables(adoptions=snapshot.engine.materialise(adoptions(kept)))
+    return kept
+
+
+def since_lookback(snapshot: Snapshot, rows: ir.Table, at: str) -> ir.Table:
+    """``rows`` not older than the dataset's ``lookback`` by their time ``at``; all of them where it has none."""
+    lookback = snapshot.time.lookback
+    return rows if lookback is None else rows.filter(rows[at] >= snapshot.as_of - lookback)
