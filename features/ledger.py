@@ -36,12 +36,12 @@ def influence_ledger(snapshot: Snapshot) -> ir.Table:
         happened_at    timestamp  when the influenced person acted
         weight         int64      in millionths, 0 to 1,000,000
         value          int64      share of the net amount, in minor units
-        is_new         boolean    the influenced person's first order ever (without an order: first act of any kind)
+        is_new         boolean    not later than the influenced person's first order (without one: first act of any kind)
         evidence       string     one of ``EVIDENCE``
     """
     purchases = _purchases(snapshot) if "purchases" in snapshot else None
     touches = _touches(snapshot)
-    implicit = _tie_claims(snapshot) if "pairs" in snapshot and "adoptions" in snapshot else None
+    implicit = _tie_claims(snapshot) if "shared" in snapshot else None
     claims = _explicit_claims(snapshot, purchases, touches)
     parts = []
     if claims is not None:
@@ -55,8 +55,8 @@ def influence_ledger(snapshot: Snapshot) -> ir.Table:
         parts.append(_shared(implicit))
     if not parts:
         return _empty(snapshot)
-    credited = parts[0] if len(parts) == 1 else _counted_once(ibis.union(*parts))
-    return _described(snapshot, credited, purchases)
+    credited = parts[0] if len(parts) == 1 else ibis.union(*parts)
+    return _described(snapshot, _counted_once(credited))
 
 
 def with_subject(snapshot: Snapshot, rows: ir.Table) -> ir.Table:
@@ -85,16 +85,11 @@ def _purchases(snapshot: Snapshot) -> ir.Table:
 
 def _tie_claims(snapshot: Snapshot) -> ir.Table:
     """First purchases that came later than ``min_gap`` and within ``window`` after a tie's own first purchase."""
-    mine, theirs, pairs = snapshot["adoptions"], snapshot["adoptions"], snapshot["pairs"]
-    theirs = theirs.select("subject", influencer_id="user_id", led_at="first_at")
-    led = pairs.join(theirs, "influencer_id")
-    joined = led.join(mine, ["user_id", "subject"])
-    gap = joined.first_at.epoch_seconds() - joined.led_at.epoch_seconds()
-    time = snapshot.time
-    qualifying = joined.filter(
-        gap > int(time.min_gap.total_seconds()),
-        gap <= int(time.window.total_seconds()),
-        joined.since < joined.first_at,
+    shared = snapshot["shared"]
+    qualifying = shared.filter(
+        shared.first_at > shared.led_at + _span(snapshot.time.min_gap),
+        shared.first_at <= shared.led_at + _span(snapshot.time.window),
+        shared.since < shared.first_at,
     )
     return qualifying.select(
         "influencer_id",
@@ -135,8 +130,8 @@ def _touches(snapshot: Snapshot) -> ir.Table | None:
         return None
     touches = found[0] if len(found) == 1 else ibis.union(*found)
     touches = touches.filter(touches.influencer_id != touches.influenced_id)
-    return touches.group_by("influencer_id", "influenced_id", "subject", "happened_at").agg(
-        item_id=touches.item_id.min(), strength=touches.strength.min()
+    return touches.group_by("influencer_id", "influenced_id", "subject", "happened_at", "strength").agg(
+        item_id=touches.item_id.min()
     )
 
 
@@ -172,12 +167,14 @@ def _explicit_claims(snapshot: Snapshot, purchases: ir.Table | None, touches: ir
     if touches is not None:
         named = touches.select("influencer_id", "influenced_id", "subject", "strength", touched_at="happened_at")
         pairs = named.join(purchases, ["influenced_id", "subject"])
-        lead = pairs.happened_at.epoch_seconds() - pairs.touched_at.epoch_seconds()
-        window, settlement = int(snapshot.time.window.total_seconds()), int(SETTLEMENT.total_seconds())
+        bought_at, touched_at = pairs.happened_at, pairs.touched_at
+        settlement, window = _span(SETTLEMENT), _span(snapshot.time.window)
+        settles = (bought_at >= touched_at - settlement) & (bought_at <= touched_at + settlement)
+        follows = (bought_at >= touched_at) & (bought_at <= touched_at + window)
         found.append(
-            pairs.filter(
-                ibis.ifelse(pairs.strength == _BUY, lead.abs() <= settlement, (lead >= 0) & (lead <= window))
-            ).select(found[0].columns if found else [*named.columns, "happened_at", "item_id", "amount"])
+            pairs.filter(ibis.ifelse(pairs.strength == _BUY, settles, follows)).select(
+                found[0].columns if found else [*named.columns, "happened_at", "item_id", "amount"]
+            )
         )
     if not found:
         return None
@@ -200,7 +197,7 @@ def _strongest(claims: ir.Table) -> ir.Table:
 def _shared(claims: ir.Table) -> ir.Table:
     """Claims with their equal share of one credit and of the money, in whole millionths and minor units."""
     moment = ["influenced_id", "subject", "happened_at"]
-    counted = claims.join(claims.group_by(moment).agg(claimants=claims.count()), moment)
+    counted = claims.mutate(claimants=claims.count().over(ibis.window(group_by=moment)))
     return counted.select(
         "influencer_id",
         *moment,
@@ -245,7 +242,7 @@ def _counted_once(credits_: ir.Table) -> ir.Table:
     return dated.filter((dated.weight > 0) | (dated.value > 0)).drop("earliest_at")
 
 
-def _described(snapshot: Snapshot, credits_: ir.Table, purchases: ir.Table | None) -> ir.Table:
+def _described(snapshot: Snapshot, credits_: ir.Table) -> ir.Table:
     """Credits with category, novelty and the name of their evidence."""
     evidence = ibis.cases(*((credits_.strength == code, name) for code, name in enumerate(EVIDENCE)))
     rows = credits_.mutate(evidence=evidence, category=ibis.null("string")).drop("strength")
@@ -254,9 +251,11 @@ def _described(snapshot: Snapshot, credits_: ir.Table, purchases: ir.Table | Non
         kinds = items.select(item_key=items.item_id, kind=items.category)
         rows = rows.left_join(kinds, rows.item_id == kinds.item_key)
         rows = rows.mutate(category=rows.kind).drop("item_key", "kind")
-    debut = rows.group_by("influenced_id").agg(debut_at=rows.happened_at.min())
-    if purchases is not None:
-        first = purchases.group_by("influenced_id").agg(first_at=purchases.happened_at.min())
+    acts = snapshot["acts"]
+    debut = acts.group_by(influenced_id="user_id").agg(debut_at=acts.happened_at.min())
+    if "purchases" in snapshot:
+        bought = snapshot["purchases"]
+        first = bought.group_by(influenced_id="user_id").agg(first_at=bought.ordered_at.min())
         debut = debut.left_join(first, "influenced_id")
         debut = debut.select("influenced_id", debut_at=debut.first_at.coalesce(debut.debut_at))
     rows = rows.join(debut, "influenced_id")
@@ -272,6 +271,10 @@ def _described(snapshot: Snapshot, credits_: ir.Table, purchases: ir.Table | Non
         is_new=rows.happened_at <= rows.debut_at,
         evidence=rows.evidence,
     )
+
+
+def _span(length: timedelta) -> ir.IntervalScalar:
+    return ibis.interval(seconds=int(length.total_seconds()))
 
 
 def _empty(snapshot: Snapshot) -> ir.Table:

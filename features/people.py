@@ -3,6 +3,7 @@
 import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
@@ -22,7 +23,7 @@ def merged_accounts(identities: ir.Table, engine: Engine) -> pa.Table:
     """
     rows = engine.to_arrow(identities.select("user_id", "kind", "value").distinct())
     users, user_code = np.unique(rows["user_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
-    marks = pa.compute.binary_join_element_wise(rows["kind"], rows["value"], "\x1f")
+    marks = pc.binary_join_element_wise(rows["kind"], rows["value"], "\x1f")
     values, value_code = np.unique(marks.to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     size = len(users) + len(values)
     links = coo_matrix((np.ones(len(user_code), dtype=np.int8), (user_code, value_code + len(users))), shape=(size, size))
