@@ -5,10 +5,11 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from features.errors import BundleError
+from features.errors import BundleError, ScoresError
 from features.tables import Tables
 from serving.scores import Manifest, ScoreStore, category_influence, score_users
 from training.bundle import Bundle
+from training.matrix import Matrix
 from training.timeline import Timeline
 from training.tracking import Tracker
 
@@ -25,7 +26,8 @@ def score_batch(
     """Score all users with an act before ``as_of`` (default: the end of the data) and make the batch current.
 
     Raises:
-        TrackingError: no such model. BundleError: it was trained for other settings than the dataset's.
+        TrackingError: no such model. BundleError: it was trained for other settings or tables than the dataset's.
+        ScoresError: nobody acted before ``as_of``, or it lies more than a horizon after the end of the data.
     """
     version = tracker.find(model)
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +36,16 @@ def score_batch(
     require_same_settings(bundle, tables)
     timeline = Timeline(tables, progress)
     moment = as_of or tables.observed_until
-    users = score_users(bundle, timeline.matrix(moment), timeline.snapshot(moment))
+    if moment > tables.observed_until + tables.dataset.time.horizon:
+        raise ScoresError(
+            f"the data ends {tables.observed_until:%Y-%m-%d}, more than a horizon before {moment:%Y-%m-%d}: everybody would "
+            "look inactive; score an earlier date, or bring newer tables"
+        )
+    matrix = timeline.matrix(moment)
+    if not len(matrix.users):
+        raise ScoresError(f"nobody acted before {moment:%Y-%m-%d}; score a later date")
+    require_same_features(bundle, matrix)
+    users = score_users(bundle, matrix, timeline.snapshot(moment))
     categories = category_influence(timeline.snapshot(moment))
     progress("writing the batch")
     return store.write(users, categories, dataset=tables.dataset.name, model=f"koc/{version.version}", as_of=moment)
@@ -51,7 +62,21 @@ def require_same_settings(bundle: Bundle, tables: Tables) -> None:
         then, now = getattr(trained.time, name), getattr(given.time, name)
         if then != now:
             raise BundleError(f"the model was trained with time.{name} = {then}, the dataset has {now}; train again")
-    if trained.credit != given.credit:
+    for name in ("credit", "zone", "currency"):
+        then, now = getattr(trained, name), getattr(given, name)
+        if then != now:
+            raise BundleError(f"the model was trained with {name} = {then}, the dataset has {now}; train again")
+
+
+def require_same_features(bundle: Bundle, matrix: Matrix) -> None:
+    """Raise unless ``matrix`` has all features that the models of ``bundle`` read.
+
+    Raises:
+        BundleError: names features that are not there.
+    """
+    read = [column for model in (bundle.ranker, bundle.churn) if model for column in model.columns]
+    if absent := [column for column in dict.fromkeys(read) if column not in matrix]:
         raise BundleError(
-            f"the model was trained with credit = {trained.credit}, the dataset has {given.credit}; train again"
+            f"the model reads {len(absent)} features that the dataset's tables no longer give, such as "
+            f"{', '.join(absent[:3])}; map the tables that it was trained on, or train again"
         )

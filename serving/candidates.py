@@ -17,8 +17,8 @@ PRIOR = 1.0
 class Criteria:
     """Which candidates: at most ``limit``, best first.
 
-    ``category``: rank by the influence expected in it. ``max_churn``: leave out likelier leavers, 0 to 1. ``stage``: one
-    lifecycle stage.
+    ``category``: rank by the influence expected in it. ``max_churn``: leave out likelier leavers, 0 to 1, and people
+    who have not ordered for two horizons. ``stage``: one lifecycle stage.
     """
 
     limit: int = 20

@@ -16,11 +16,12 @@ import pyarrow.parquet as pq
 
 from features.blocks.lifecycle import STAGES
 from features.errors import ScoresError
+from features.labels import churn_population
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
 from training.bundle import Bundle
 from training.explain import say_reasons
-from training.matrix import Floats, Matrix
+from training.matrix import Floats, Matrix, among
 
 USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "manifest.json", "current"
 EXPLAINED = 1_000
@@ -44,12 +45,14 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
     """One row per user of the matrix, best first, equal scores by user_id.
 
     user_id              string
-    koc_score            float64  people expected to be moved within the horizon, > 0; null without a ranker
+    koc_score            float64  people expected to be moved within the horizon, > 0
     koc_percentile       float64  0 to 100, equal scores share the middle
-    churn_probability    float64  of no order within the horizon, 0 to 1; null outside the churn population's features
+    churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     stage                string   lifecycle stage
     reason               string   in words, for the first ``EXPLAINED`` users
     attribute columns    string   as of the date
+
+    Without a ranker there are no koc columns and no reason, and the likeliest leavers come first.
     """
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
     order = np.arange(len(matrix.users))
@@ -59,8 +62,10 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
         columns["koc_score"] = pa.array(np.exp(margin))
         columns["koc_percentile"] = pa.array(percentile(margin))
     if bundle.churn:
-        probability = bundle.churn.probability(matrix.select(bundle.churn.columns))
-        columns["churn_probability"] = pa.array(probability)
+        # The model has seen recent buyers only; of others it would say a number without a meaning.
+        known = among(matrix.users, churn_population(snapshot), snapshot.engine)
+        probability = np.where(known, bundle.churn.probability(matrix.select(bundle.churn.columns)), np.nan)
+        columns["churn_probability"] = pa.array(probability, mask=~known)
         if not bundle.ranker:
             order = np.lexsort((matrix.users.astype(str), -probability))
     columns["stage"] = pa.array(np.array(STAGES, dtype=object)[matrix.column("stage").astype(int)], pa.string())
@@ -76,7 +81,7 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
 
 def category_influence(snapshot: Snapshot) -> pa.Table:
     """(user_id, category, influence) of all ledger rows with a category, in people moved, sorted."""
-    ledger = snapshot["ledger"].filter(lambda t: t.category.notnull())
+    ledger = snapshot["ledger"].filter(lambda t: t.category.notnull() & (t.weight > 0))
     moved = ledger.group_by(user_id="influencer_id", category=ledger.category).agg(weight=ledger.weight.sum().cast("int64"))
     rows = snapshot.engine.to_arrow(moved).sort_by([("category", "ascending"), ("user_id", "ascending")])
     influence = np.asarray(rows["weight"].to_numpy(), dtype=float) / WEIGHT_UNIT
@@ -129,12 +134,16 @@ class ScoreStore:
         path = self.folder / batch / MANIFEST
         if not path.is_file():
             raise ScoresError(f"batch {batch} has no {path}; score again with `koc score`")
-        content = json.loads(path.read_text(encoding="utf-8"))
-        for name, checksum in content["checksums"].items():
+        try:
+            content = json.loads(path.read_text(encoding="utf-8"))
+            manifest = Manifest(**{**content, "columns": tuple(content["columns"])})
+        except (ValueError, KeyError, TypeError):
+            raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`") from None
+        for name in (USERS, CATEGORIES):
             file = self.folder / batch / name
-            if not file.is_file() or _sha256(file) != checksum:
+            if not file.is_file() or _sha256(file) != manifest.checksums.get(name):
                 raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
-        return Manifest(**{**content, "columns": tuple(content["columns"])})
+        return manifest
 
     def users(self) -> pa.Table:
         """The scores of the current batch, best first; columns as in `score_users`."""

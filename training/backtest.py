@@ -43,9 +43,10 @@ def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings)
     dates = timeline.training_dates(as_of, settings.dates)
     horizon = timeline.tables.dataset.time.horizon
     if not dates:
+        first = timeline.first_event(as_of)
         raise TrainingError(
             f"no training date before {as_of:%Y-%m-%d}: one needs half a horizon of history and a closed window "
-            f"of {horizon.days} days, and the first event is {timeline.first_event():%Y-%m-%d}; "
+            f"of {horizon.days} days, and the first order or response is {f'of {first:%Y-%m-%d}' if first else 'later'}; "
             "choose a later date or a shorter horizon"
         )
     if late := [date for date in dates if date + horizon > as_of]:
@@ -107,7 +108,7 @@ def evaluate_all(timelines: Sequence[Timeline], settings: TrainSettings) -> dict
     by_task: dict[Task, list[Evaluation]] = {"koc": [], "churn": []}
     for timeline in timelines:
         dataset = timeline.tables.dataset
-        dates = sorted(dataset.time.test_dates) or timeline.default_test_dates()
+        dates = sorted(set(dataset.time.test_dates)) or timeline.default_test_dates()
         if not dates:
             raise TrainingError(
                 f"the history of dataset {dataset.name!r} is too short to judge a model with a horizon of "

@@ -16,9 +16,7 @@ def koc_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
     horizon = f"{snapshot.time.horizon.days}d"
     scores = {"degree": matrix.column("followers" if "followers" in matrix else "people_moved_all")}
     if "pagerank_log" in matrix:
-        rank = matrix.column("pagerank_log")
-        # Whoever has no tie ranks below all who have one.
-        scores["pagerank"] = np.where(np.isnan(rank), np.nanmin(rank, initial=0.0) - 1.0, rank)
+        scores["pagerank"] = _unknown_last(matrix.column("pagerank_log"))
     scores["activity"] = matrix.column(f"acts_{horizon}")
     scores["past_influence"] = _first_then(matrix.column(f"influence_{horizon}"), matrix.column("influence_all"))
     scores["recency"] = -matrix.column("idle_days")
@@ -28,7 +26,13 @@ def koc_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
 def churn_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
     """Baseline -> (N,) scores of churn, higher is likelier to leave: days since the last order, and few orders."""
     horizon = f"{snapshot.time.horizon.days}d"
-    return {"recency": matrix.column("recency_days"), "activity": -matrix.column(f"orders_{horizon}")}
+    recency = -_unknown_last(-matrix.column("recency_days"))
+    return {"recency": recency, "activity": -matrix.column(f"orders_{horizon}")}
+
+
+def _unknown_last(score: Floats) -> Floats:
+    """Those without a value, such as people without a tie, below all who have one."""
+    return np.where(np.isnan(score), np.nanmin(score, initial=0.0) - 1.0, score)
 
 
 def _first_then(first: Floats, then: Floats) -> Floats:

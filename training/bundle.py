@@ -18,6 +18,8 @@ from training.ranker import Ranker
 
 MANIFEST = "manifest.json"
 FORMAT = 1
+ALWAYS = ("dataset.json", "metrics.json", "training.json")
+"""Files of every bundle; those of its models come and go with them."""
 
 
 @dataclass(frozen=True)
@@ -101,15 +103,21 @@ def _checked(folder: Path) -> dict[str, str]:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"no {MANIFEST} in {folder}; it is not a bundle, or it was not written to the end: train again")
-    manifest = json.loads(path.read_text(encoding="utf-8"))
-    if manifest.get("format") != FORMAT:
-        raise BundleError(f"{path} has format {manifest.get('format')}, this version reads {FORMAT}; train again")
-    for name, checksum in manifest["files"].items():
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        version, checksums = manifest["format"], dict(manifest["files"])
+    except (ValueError, KeyError, TypeError):
+        raise BundleError(f"{path} is not the manifest of a bundle; download the bundle again") from None
+    if version != FORMAT:
+        raise BundleError(f"{path} has format {version}, this version reads {FORMAT}; train again")
+    if absent := {*ALWAYS} - {*checksums}:
+        raise BundleError(f"{path} does not list {', '.join(sorted(absent))}; download the bundle again")
+    for name, checksum in checksums.items():
         if not (folder / name).is_file():
             raise BundleError(f"{folder / name} is missing; download the bundle again")
         if _sha256(folder / name) != checksum:
             raise BundleError(f"{folder / name} does not match its checksum in {MANIFEST}; download the bundle again")
-    return {name: (folder / name).read_text(encoding="utf-8") for name in manifest["files"]}
+    return {name: (folder / name).read_text(encoding="utf-8") for name in checksums}
 
 
 def _json(content: Any) -> str:

@@ -36,8 +36,10 @@ def fit_churn(
     moves; the model that is kept then learns from all dates. With one date, two halves of its users take their places.
 
     Raises:
-        TrainingError: only stayers, or only churners, in the training rows.
+        TrainingError: no rows, only stayers, or only churners.
     """
+    if not dates:
+        raise TrainingError("nobody ordered in the two horizons before any training date; choose a later date")
     everything = np.concatenate([label for _, label in dates])
     if everything.all() or not everything.any():
         kind = "no churner" if not everything.any() else "no stayer"

@@ -173,13 +173,16 @@ def _pools(draws: Draws) -> Iterator[tuple[Where, dict[tuple[str, str], Floats]]
         yield where, {key: np.mean([draws[part][key] for part in parts], axis=0) for key in common}
 
 
-def _interval(values: Floats) -> tuple[float, float, float]:
+def _interval(values: Floats, metric: Metric, minus: str | None) -> tuple[float, float, float]:
     """values: (1 + B,), the value itself first -> value, low, high; resamples where it is undefined are left out."""
     defined = values[1:][~np.isnan(values[1:])]
     if np.isnan(values[0]) or not len(defined):
         return float("nan"), float("nan"), float("nan")
+    if metric.grows_with_noise:
+        # Resamples lie above the value as the value lies above the truth; around the value they show its spread.
+        defined = defined + (values[0] - defined.mean())
     low, high = np.percentile(defined, LEVELS)
-    return float(values[0]), float(low), float(high)
+    return float(values[0]), float(low if minus else max(low, 0.0)), float(high)
 
 
 def bootstrap_records(
@@ -216,7 +219,8 @@ def bootstrap_records(
     draws = {at: values for panel in panels.values() for at, values in panel.draws(metrics, resamples, seed).items()}
 
     def record(where: Where, values: Floats, model: str, metric: str, minus: str | None = None) -> Record:
-        return Record(*where, task, model, metric, *_interval(values), *counts[where], seed, minus)
+        interval = _interval(values, METRICS[metric], minus)
+        return Record(*where, task, model, metric, *interval, *counts[where], seed, minus)
 
     pools = list(_pools(draws)) if draws else []
     own = [record(where, values, *key) for where, pool in pools for key, values in pool.items()]

@@ -14,6 +14,7 @@ from features.engine import Engine
 from features.user_table import UserTable
 
 Floats = npt.NDArray[np.float64]
+COLUMNS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,17 @@ class Matrix:
 
 def to_matrix(table: UserTable, engine: Engine) -> Matrix:
     """Read a user table into memory, sorted by user so that nothing depends on the order of rows."""
-    rows = engine.to_arrow(table.table)
-    rows = rows.take(pc.sort_indices(rows["user_id"]))
     columns = tuple(column for names in table.columns.values() for column in names)
-    x = np.empty((len(rows), len(columns)), np.float32)
-    for index, column in enumerate(columns):
-        x[:, index] = rows[column].cast(pa.float32(), safe=False).to_numpy()
-    return Matrix(_ids(rows["user_id"]), x, columns, table.columns)
+    users = _ids(engine.to_arrow(table.table.select("user_id").order_by("user_id"))["user_id"])
+    x = np.empty((len(users), len(columns)), np.float32)
+    # A few columns at a time, so that the rows are never all in memory twice.
+    for start in range(0, len(columns), COLUMNS_AT_ONCE):
+        some = columns[start : start + COLUMNS_AT_ONCE]
+        floats = {column: table.table[column].cast("float32") for column in some}
+        rows = engine.to_arrow(table.table.select("user_id", **floats).order_by("user_id"))
+        for index, column in enumerate(some, start):
+            x[:, index] = rows[column].to_numpy()
+    return Matrix(users, x, columns, table.columns)
 
 
 def values_of(table: ir.Table, engine: Engine, users: npt.NDArray[np.object_], columns: Sequence[str]) -> dict[str, Floats]:

@@ -237,7 +237,7 @@ class Metric:
     """A metric by the name that reports use.
 
     ``values``: weighted rows -> (B,). ``higher_is_better``: the sign of progress. ``of_probability``: has a meaning for
-    scores in [0, 1] alone.
+    scores in [0, 1] alone. ``grows_with_noise``: a sum of distances, to which resampling adds.
     """
 
     name: str
@@ -245,6 +245,7 @@ class Metric:
     values: Callable[[Weighted], Floats]
     higher_is_better: bool = True
     of_probability: bool = False
+    grows_with_noise: bool = False
 
     def __call__(self, relevance: npt.ArrayLike, score: npt.ArrayLike, weight: npt.ArrayLike | None = None) -> float:
         """relevance, score: (n,); weight: (n,) counts."""
@@ -260,7 +261,7 @@ METRICS: Mapping[str, Metric] = {
         Metric("captured_at_1pct", "koc", partial(_captured, p=0.01)),
         Metric("captured_at_5pct", "koc", partial(_captured, p=0.05)),
         Metric("auroc", "churn", _auroc),
-        Metric("ece", "churn", _ece, higher_is_better=False, of_probability=True),
+        Metric("ece", "churn", _ece, higher_is_better=False, of_probability=True, grows_with_noise=True),
         Metric("brier", "churn", _brier, higher_is_better=False, of_probability=True),
     )
 }

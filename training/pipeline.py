@@ -50,6 +50,6 @@ def fingerprint(folds: Sequence[Fold]) -> str:
         digest.update(fold.as_of.isoformat().encode())
         digest.update("\n".join(fold.matrix.columns).encode())
         digest.update("\n".join(fold.matrix.users).encode())
-        for values in (fold.matrix.x, fold.labels.influence, fold.labels.churned):
+        for values in (fold.matrix.x, fold.labels.influence, fold.labels.churned, fold.labels.churn_known):
             digest.update(values.tobytes())
     return digest.hexdigest()

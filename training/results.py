@@ -28,10 +28,13 @@ def _print_place(records: Sequence[Record], console: Console) -> None:
     where = "all datasets" if first.dataset == POOLED else first.dataset
     when = "all dates" if first.as_of == POOLED else first.as_of
     title = f"{TITLES[first.task]} | {where} | {when} | {first.users:,} users, {first.positives:,} positive"
-    grid = Table(Column("model", no_wrap=True), *(Column(name, justify="right") for name in metrics), title=title)
+    grid = Table(
+        Column("model", no_wrap=True), *(Column(name.replace("_", " "), justify="right") for name in metrics), title=title
+    )
     cells: dict[str, dict[str, str]] = {}
     for record in records:
-        row = f"{record.model} - {record.minus}" if record.minus else record.model
+        # On two lines, so that a terminal of 80 columns has room for every metric.
+        row = f"{record.model}\n- {record.minus}" if record.minus else record.model
         sign = "+" if record.minus else ""
         if record.value == record.value:
             interval = f"[dim]{record.ci_low:{sign}.3f} {record.ci_high:{sign}.3f}[/dim]"

@@ -76,7 +76,8 @@ class Timeline:
 
     def training_dates(self, as_of: datetime, most: int) -> list[datetime]:
         """Dates to learn from for a model that is used at ``as_of``, latest first; see `features.splits`."""
-        return training_dates(as_of, self.tables.dataset.time.horizon, self.first_event(), most=most)
+        first = self.first_event(as_of)
+        return training_dates(as_of, self.tables.dataset.time.horizon, first, most=most) if first else []
 
     def default_test_dates(self, most: int = 3) -> list[datetime]:
         """Where to judge when the dataset does not say: the last closed windows, a horizon apart, that leave history."""
@@ -84,10 +85,14 @@ class Timeline:
         dates = [self.tables.observed_until - horizon * step for step in range(most, 0, -1)]
         return [date for date in dates if self.training_dates(date, 1)]
 
-    def first_event(self) -> datetime:
-        """The earliest event of the dataset."""
-        acts = self.snapshot(self.tables.observed_until)["acts"]
-        first: datetime = self.tables.engine.to_arrow(acts.aggregate(first=acts.happened_at.min()))["first"][0].as_py()
+    def first_event(self, as_of: datetime) -> datetime | None:
+        """The earliest order known at ``as_of`` (without orders: response), None before any.
+
+        Other acts, such as joins of a community, may reach back to years of which no label can tell.
+        """
+        table, clock = ("orders", "ordered_at") if self.has_churn else ("share_responses", "responded_at")
+        rows = self.snapshot(as_of)[table]
+        first: datetime | None = self.tables.engine.to_arrow(rows.aggregate(first=rows[clock].min()))["first"][0].as_py()
         return first
 
     @property
@@ -97,7 +102,7 @@ class Timeline:
         return (
             (tables.has("ties") and tables.has("orders", "item_id"))
             or tables.has("share_responses")
-            or tables.has("group_buy_members")
+            or (tables.has("group_buy_members") and tables.has("group_buys"))
             or tables.has("memberships", "inviter_id")
             or tables.has("orders", "referrer_id")
         )

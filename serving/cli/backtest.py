@@ -17,6 +17,7 @@ from serving.cli.options import (
     open_dataset,
     progress,
     read,
+    write_text,
 )
 
 
@@ -42,11 +43,15 @@ def backtest(
     from training.settings import TrainSettings
     from training.timeline import Timeline
 
-    timelines = []
+    datasets = []
     for file, folder in _paired(dataset or [DEFAULT_DATASET], root or []):
         one = read(file, folder, test_date)
         if folder and root and len(root) > 1:
             one = one.model_copy(update={"name": folder.resolve().name})
+        datasets.append(one)
+    _require_names_apart([one.name for one in datasets])
+    timelines = []
+    for one in datasets:
         tables, _ = open_dataset(one, quarantine=quarantine, memory=memory, threads=threads)
         timelines.append(Timeline(tables))
     with progress("backtest") as tell:
@@ -55,11 +60,17 @@ def backtest(
         records = run_backtest(timelines, TrainSettings(seed=seed, threads=threads))
     render(records, console)
     if json:
-        json.write_text(json_format.dumps([record.to_dict() for record in records], indent=1), encoding="utf-8")
+        write_text(json, json_format.dumps([record.to_dict() for record in records], indent=1))
     if plot:
         from training.plots import intervals_plot
 
+        plot.parent.mkdir(parents=True, exist_ok=True)
         intervals_plot(records, "average_precision").savefig(plot)
+
+
+def _require_names_apart(names: list[str]) -> None:
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise typer.BadParameter(f"several datasets are named {', '.join(sorted(twice))}; set `name` in their files")
 
 
 def _paired(datasets: list[Path], roots: list[Path]) -> list[tuple[Path, Path | None]]:

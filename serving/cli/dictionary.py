@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from serving.cli.options import write_text
+
 
 def dictionary(
     out: Annotated[Path | None, typer.Option(help="Write to this file instead of the terminal.")] = None,
@@ -17,6 +19,6 @@ def dictionary(
 
     text = dictionary_markdown()
     if out:
-        out.write_text(text, encoding="utf-8")
+        write_text(out, text)
     else:
         print(text)

@@ -1,5 +1,6 @@
 """Options that several commands share, and what they open: datasets, engines, progress."""
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 
 if TYPE_CHECKING:
     from features.dataset import Dataset
@@ -20,29 +22,67 @@ Home = Annotated[Path, typer.Option(envvar="KOC_HOME", help="Folder for models, 
 Quarantine = Annotated[Path | None, typer.Option(help="Write bad rows here with reasons, and go on without them.")]
 Tracking = Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow; default SQLite at home.")]
 TestDates = Annotated[
-    list[str] | None, typer.Option("--test-date", help="A date to judge on, instead of the file's; repeat for several.")
+    list[str] | None,
+    typer.Option("--test-date", help="A date (UTC) to judge on, instead of the file's; repeat for several."),
 ]
-MemoryLimit = Annotated[str | None, typer.Option(envvar="KOC_MEMORY", help="Spill to disk above this, such as 6GB.")]
+
+
+def _memory(text: str | None) -> str | None:
+    if text and not re.fullmatch(r"\d+(\.\d+)?\s*([KMGT]i?B|%)", text, re.IGNORECASE):
+        raise typer.BadParameter(f"{text!r} is not an amount of memory; write it as 6GB")
+    return text
+
+
+MemoryLimit = Annotated[
+    str | None, typer.Option(envvar="KOC_MEMORY", callback=_memory, help="Spill to disk above this, such as 6GB.")
+]
 Threads = Annotated[int, typer.Option(envvar="KOC_THREADS", min=1, help="Threads of LightGBM and of the engine.")]
 
 DEFAULT_DATASET = Path("dataset.toml")
 DEFAULT_HOME = Path(".koc")
 DEFAULT_THREADS = 2
+DEFAULTS = {"dataset": DEFAULT_DATASET, "home": DEFAULT_HOME}
 
 console = Console()
 notes = Console(stderr=True)
 """Progress and remarks, so that standard output holds results only."""
 
 
+def given(**options: Path | str | None) -> str:
+    """Options as they continue a command that is shown; those without a value, or with their default, are left out."""
+    named = {name: value for name, value in options.items() if value is not None and value != DEFAULTS.get(name)}
+    return "".join(f" --{name} {value}" for name, value in named.items())
+
+
+def say(text: str) -> None:
+    """One line of result, unbroken and as it is, so that scripts and people can copy paths out of it."""
+    console.print(text, soft_wrap=True, markup=False, highlight=False)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file that an option names, with its folder.
+
+    Raises:
+        DatasetError: the place cannot be written to.
+    """
+    from features.errors import DatasetError
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise DatasetError(f"cannot write {path}: {error.strerror}; name another file") from None
+
+
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
     """A line that says what is being done; a plain one a step where the output is not a terminal."""
     if not notes.is_terminal:
-        notes.print(what)
+        notes.print(what, soft_wrap=True, markup=False)
         yield lambda _: None
         return
-    with notes.status(what) as status:
-        yield lambda step: status.update(f"{what}: {step}")
+    with notes.status(escape(what)) as status:
+        yield lambda step: status.update(escape(f"{what}: {step}"))
 
 
 def read(dataset_file: Path, root: Path | None = None, test_dates: list[str] | None = None) -> "Dataset":
@@ -73,7 +113,9 @@ def open_dataset(
         engine = DuckDB(memory_limit=memory, threads=threads)
         tables, report = open_tables(dataset, engine, quarantine=quarantine, progress=tell, blocks=ALL_BLOCKS)
     if report.set_aside:
-        notes.print(f"[yellow]{report.set_aside:,} rows set aside[/yellow]; `koc validate` says which and why")
+        notes.print(
+            f"[yellow]{report.set_aside:,} rows set aside[/yellow]; `koc validate` says which and why", soft_wrap=True
+        )
     if dataset.caution:
-        notes.print(f"[yellow]caution[/yellow] {dataset.caution}")
+        notes.print(f"[yellow]caution[/yellow] {escape(dataset.caution)}", soft_wrap=True)
     return tables, report

@@ -16,17 +16,18 @@ from serving.cli.options import (
     Root,
     Threads,
     Tracking,
-    console,
+    given,
     open_dataset,
     progress,
     read,
+    say,
 )
 
 
 def score(
     dataset: DatasetFile = DEFAULT_DATASET,
     root: Root = None,
-    as_of: Annotated[str | None, typer.Option(help="Score as of this date; default: the end of the data.")] = None,
+    as_of: Annotated[str | None, typer.Option(help="Score as of this date (UTC); default: the end of the data.")] = None,
     model: Annotated[str, typer.Option(help="A version, or an alias such as champion or challenger.")] = "champion",
     out: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
     tracking: Tracking = None,
@@ -49,8 +50,14 @@ def score(
         moment = parse_moment(as_of)
     except ValueError:
         raise DatasetError(f"--as-of {as_of!r} is not a date; write it as 2024-05-31") from None
-    tables, _ = open_dataset(read(dataset, root), quarantine=quarantine, memory=memory, threads=threads)
+    described, tracker = read(dataset, root), Tracker(tracking, home)
+    # Without a model there is no need to read tables for minutes first.
+    tracker.find(model)
+    tables, _ = open_dataset(described, quarantine=quarantine, memory=memory, threads=threads)
     store = ScoreStore(out or home / "scores")
     with progress("scoring") as tell:
-        manifest = score_batch(tables, Tracker(tracking, home), store, model=model, as_of=moment, progress=tell)  # type: ignore[arg-type]
-    console.print(f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}")
+        manifest = score_batch(tables, tracker, store, model=model, as_of=moment, progress=tell)  # type: ignore[arg-type]
+    say(
+        f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}; "
+        f"next: koc candidates{given(scores=out, home=home)}"
+    )

@@ -17,9 +17,11 @@ from serving.cli.options import (
     Threads,
     Tracking,
     console,
+    given,
     open_dataset,
     progress,
     read,
+    say,
 )
 
 
@@ -42,12 +44,17 @@ def train(
     from training.register import register
     from training.results import render
     from training.settings import TrainSettings
-    from training.tracking import Tracker
+    from training.tracking import CHAMPION, Tracker
 
     tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
     with progress("training") as tell:
         trained = run_training(tables, TrainSettings(seed=seed, threads=threads), tell)
         tell("registering in MLflow")
-        version = register(trained, Tracker(tracking, home))
+        tracker = Tracker(tracking, home)
+        version = tracker.find(register(trained, tracker))
     render([record for record in trained.records if record.as_of == "pooled"], console)
-    console.print(f"Registered koc version {version} as challenger; next: koc score --dataset {dataset}")
+    model = None if CHAMPION in version.aliases else "challenger"
+    say(
+        f"Registered koc version {version.version} as {' and '.join(version.aliases)}; "
+        f"next: koc score{given(dataset=dataset, root=root, tracking=tracking, home=home, model=model)}"
+    )

@@ -16,6 +16,7 @@ from serving.cli.options import (
     console,
     open_dataset,
     read,
+    write_text,
 )
 
 
@@ -36,4 +37,4 @@ def validate(
     _, report = open_dataset(read(dataset, root), quarantine=quarantine, memory=memory, threads=threads)
     render(report, console)
     if json:
-        json.write_text(report.to_json(), encoding="utf-8")
+        write_text(json, report.to_json())
