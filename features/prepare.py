@@ -28,6 +28,7 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     pairs      (user_id, influencer_id, since)               distinct ties of two different people
     purchases  (user_id, subject, ordered_at, item_id, amount, lines)   what one person bought of one subject at once
     adoptions  (user_id, subject, item_id, first_at, last_at, times, first_amount)   one person and one subject
+    shared     (user_id, influencer_id, since, subject, item_id, first_at, first_amount, led_at)   see `shared_adoptions`
     ledger     see `features.ledger`
     """
     engine = snapshot.engine
@@ -38,6 +39,8 @@ def prepare(snapshot: Snapshot) -> Snapshot:
         snapshot = snapshot.with_tables(purchases=engine.materialise(purchases(snapshot)))
     if snapshot.has("orders", "item_id"):
         snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
+    if "pairs" in snapshot and "adoptions" in snapshot:
+        snapshot = snapshot.with_tables(shared=engine.materialise(shared_adoptions(snapshot)))
     return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
 
 
@@ -83,3 +86,11 @@ def adoptions(snapshot: Snapshot) -> ir.Table:
         times=named.lines.sum().cast("int64"),
         first_amount=named.amount.argmin(named.ordered_at),
     )
+
+
+def shared_adoptions(snapshot: Snapshot) -> ir.Table:
+    """Subjects that both ends of a tie bought, in any order: ``led_at`` the influencer first, ``first_at`` the user."""
+    taken = snapshot["adoptions"]
+    led = taken.select("subject", influencer_id="user_id", led_at="first_at")
+    followed = taken.select("user_id", "subject", "item_id", "first_at", "first_amount")
+    return snapshot["pairs"].join(led, "influencer_id").join(followed, ["user_id", "subject"])

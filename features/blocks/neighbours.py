@@ -19,13 +19,10 @@ def shared_taste(snapshot: Snapshot) -> ir.Table:
     open_to_active         int64    pairs   open pairs with followers who acted in the middle window
     open_expected          float64  people  open pairs, each weighted by the follower's rate of shared subjects with the user
     """
-    adoptions, pairs, acts = snapshot["adoptions"], snapshot["pairs"], snapshot["acts"]
-    own = adoptions.select("subject", "first_at", influencer_id="user_id")
-    theirs = adoptions.select("user_id", "subject")
-    both = pairs.join(own, "influencer_id").join(theirs, ["user_id", "subject"])
+    adoptions, pairs, acts, both = (snapshot[name] for name in ("adoptions", "pairs", "acts", "shared"))
     lately = snapshot.as_of - snapshot.time.window
     per_pair = both.group_by("influencer_id", "user_id").agg(
-        shared=both.count(), taken=both.count(where=both.first_at >= lately)
+        shared=both.count(), taken=both.count(where=both.led_at >= lately)
     )
     windows = list(snapshot.windows.values())
     active = acts.group_by("user_id").agg(last_at=acts.happened_at.max())
