@@ -2,7 +2,7 @@
 
 import ibis.expr.types as ir
 
-from features.prepare import adoptions
+from features.prepare import adoptions, shared_adoptions
 from features.schema import TABLES
 from features.snapshot import Snapshot
 
@@ -25,6 +25,8 @@ def within_lookback(snapshot: Snapshot) -> Snapshot:
     kept = snapshot.with_tables(**{name: since_lookback(snapshot, snapshot[name], at) for name, at in clocks.items() if at})
     if "adoptions" in snapshot:
         kept = kept.with_tables(adoptions=snapshot.engine.materialise(adoptions(kept)))
+    if "shared" in snapshot:
+        kept = kept.with_tables(shared=snapshot.engine.materialise(shared_adoptions(kept)))
     return kept
 
 
