@@ -14,14 +14,14 @@ from features.schema import TABLES, Kind
 def merged_accounts(identities: ir.Table, engine: Engine) -> pa.Table:
     """Accounts that belong to a person known under another id.
 
-    Two accounts with the same (kind, value) are one person, and so are those that a chain of such pairs connects. The
-    person's id is the smallest of the accounts' ids.
+    Two accounts with the same (kind, value), none of them null, are one person, and so are those that a chain of such
+    pairs connects. The person's id is the smallest of the accounts' ids.
 
     Returns:
         account    string  an account that is not its person's id
         person_id  string  the person's id
     """
-    rows = engine.to_arrow(identities.select("user_id", "kind", "value").distinct())
+    rows = engine.to_arrow(identities.select("user_id", "kind", "value").drop_null().distinct())
     users, user_code = np.unique(rows["user_id"].to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
     marks = pc.binary_join_element_wise(rows["kind"], rows["value"], "\x1f")
     values, value_code = np.unique(marks.to_numpy(zero_copy_only=False).astype(str), return_inverse=True)
