@@ -1,6 +1,7 @@
 """Who stands around each user: sums and means of own features over followers and over those followed."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import ibis.expr.types as ir
 
@@ -72,19 +73,18 @@ SIDES = {
     "following": ("user_id", "influencer_id", "people who may influence the user"),
 }
 
+HOW: dict[str, Literal["int64", "float64"]] = {"sum": "int64", "mean": "float64"}
+
 
 def neighbour_features(own: Iterable[Feature]) -> tuple[Feature, ...]:
     """Dictionary lines of `neighbour_table`, for those of ``AGGREGATED`` that ``own`` holds."""
     by_name = {feature.name: feature for feature in own}
     return tuple(
-        line
+        Feature(f"{side}_{how}_{name}", dtype, by_name[name].unit, f"{how} over {people}: {by_name[name].meaning}")
         for side, (_, _, people) in SIDES.items()
+        for how, dtype in HOW.items()
         for name in AGGREGATED
-        if (feature := by_name.get(name))
-        for line in (
-            Feature(f"{side}_sum_{name}", "int64", feature.unit, f"sum over {people}: {feature.meaning}"),
-            Feature(f"{side}_mean_{name}", "float64", feature.unit, f"mean over {people}: {feature.meaning}"),
-        )
+        if name in by_name
     )
 
 

@@ -3,13 +3,17 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 import ibis
 
 from features.engine import DuckDB
+from features.prepare import prepare
 from features.schema import TABLES
+from features.snapshot import take_snapshot
 from features.tables import Tables
+from features.user_table import UserTable, build_user_table
 from tests.worlds import Rows, day, world
 
 AS_OF = day(40)
@@ -196,6 +200,13 @@ def _order(n: int, buyers: tuple[str, ...]) -> dict[str, Any]:
 def full_world(engine: DuckDB | None = None, *, settings: Mapping[str, Any] | None = None, credit: str = "item") -> Tables:
     """The market on an engine: horizon 10 days (windows of 3, 10 and 20 days), attribution window 5 days."""
     return world(engine=engine, settings=settings, credit=credit, **full_rows())
+
+
+@cache
+def full_user_table() -> tuple[Tables, UserTable]:
+    """The market and its user table at ``AS_OF``, built once for all tests that read them."""
+    tables = full_world(DuckDB(threads=1))
+    return tables, build_user_table(prepare(take_snapshot(tables, AS_OF)))
 
 
 def only(tables: Tables, wanted: Mapping[str, tuple[str, ...]]) -> Tables:

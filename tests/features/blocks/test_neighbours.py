@@ -78,12 +78,12 @@ def test_dictionary_lines_of_what_is_there() -> None:
     ]
     lines = neighbour_features(own)
     assert [line.name for line in lines] == [
-        f"{side}_{how}_{name}" for side in SIDES for name in ("acts_{w}", "followers") for how in ("sum", "mean")
+        f"{side}_{how}_{name}" for side in SIDES for how in ("sum", "mean") for name in ("acts_{w}", "followers")
     ]
     assert lines[0] == Feature(
         "followers_sum_acts_{w}", "int64", "acts", "sum over people whom the user may influence: in the window"
     )
-    assert lines[1].dtype == "float64"
+    assert [line.dtype for line in lines[:4]] == ["int64", "int64", "float64", "float64"]
 
 
 def test_only_own_counts_are_aggregated() -> None:

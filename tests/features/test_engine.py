@@ -1,0 +1,83 @@
+"""The embedded engine: tables in, expressions computed, rows out, nothing left behind."""
+
+import gc
+import time
+from pathlib import Path
+
+import ibis
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features.engine import DuckDB
+
+ROWS = pa.table({"user_id": ["a", None, "c"], "amount": pa.array([1, None, 2**62], pa.int64())})
+
+
+@pytest.fixture(scope="module")
+def engine() -> DuckDB:
+    return DuckDB(threads=1)
+
+
+def sorted_rows(engine: DuckDB, expression: ibis.expr.types.Table) -> list[dict[str, object]]:
+    return sorted(engine.to_arrow(expression).to_pylist(), key=str)
+
+
+def test_rows_come_back_as_they_were_with_their_nulls(engine: DuckDB) -> None:
+    assert sorted_rows(engine, engine.from_arrow(ROWS)) == sorted(ROWS.to_pylist(), key=str)
+    assert engine.to_arrow(engine.from_arrow(ROWS)).schema.types == [pa.string(), pa.int64()]
+
+
+def test_times_are_utc_whatever_the_zone_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Shanghai")
+    time.tzset()
+    try:
+        engine = DuckDB(threads=1)
+        table = engine.from_arrow(pa.table({"at": pa.array([86_400_000_000], pa.timestamp("us"))}))
+        found = engine.to_arrow(table.mutate(day=table["at"].day(), s=table["at"].epoch_seconds().cast("int64")))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert found.to_pylist()[0]["day"] == 2
+    assert found.to_pylist()[0]["s"] == 86_400
+
+
+def test_a_parquet_file_and_a_folder_of_them_are_read(engine: DuckDB, tmp_path: Path) -> None:
+    pq.write_table(ROWS.slice(0, 1), tmp_path / "part-0.parquet")
+    pq.write_table(ROWS.slice(1), tmp_path / "part-1.parquet")
+    assert sorted_rows(engine, engine.read_parquet(tmp_path)) == sorted(ROWS.to_pylist(), key=str)
+    assert sorted_rows(engine, engine.read_parquet(tmp_path / "part-0.parquet")) == [{"user_id": "a", "amount": 1}]
+
+
+def test_what_is_written_is_read_again(engine: DuckDB, tmp_path: Path) -> None:
+    engine.write_parquet(engine.from_arrow(ROWS), tmp_path / "out.parquet")
+    assert sorted(pq.read_table(tmp_path / "out.parquet").to_pylist(), key=str) == sorted(ROWS.to_pylist(), key=str)
+
+
+def test_a_materialised_table_is_computed_once(engine: DuckDB) -> None:
+    table = engine.from_arrow(ROWS)
+    lazy = table.mutate(dice=ibis.random())
+    kept = engine.materialise(lazy)
+    assert sorted_rows(engine, kept) == sorted_rows(engine, kept)
+    assert sorted_rows(engine, lazy) != sorted_rows(engine, lazy)
+
+
+def test_equal_names_do_not_meet(engine: DuckDB) -> None:
+    first, second = (engine.materialise(engine.from_arrow(ROWS.slice(n, 1))) for n in (0, 2))
+    assert sorted_rows(engine, first) == [{"user_id": "a", "amount": 1}]
+    assert sorted_rows(engine, second) == [{"user_id": "c", "amount": 2**62}]
+
+
+def test_limits_are_set_and_the_spill_folder_goes_with_the_engine() -> None:
+    engine = DuckDB(memory_limit="1GB", threads=1)
+    connection = engine._connection
+    settings = {
+        name: connection.raw_sql(f"SELECT current_setting('{name}')").fetchone()[0]
+        for name in ("memory_limit", "threads", "temp_directory")
+    }
+    spill = Path(settings["temp_directory"])
+    assert (settings["memory_limit"], settings["threads"]) == ("953.6 MiB", 1)
+    assert spill.is_dir()
+    del engine, connection
+    gc.collect()
+    assert not spill.exists()
