@@ -337,7 +337,7 @@ orders_with = rows_of(
 CROWD = tuple(f"u{number}" for number in range(8))
 crowd = st.sampled_from(CROWD)
 plain_orders = rows_of(120, user_id=crowd, item_id=items, amount=st.integers(0, 20), ordered_at=moments)
-crowd_ties = rows_of(60, user_id=crowd, influencer_id=crowd, since=st.sampled_from((None, None, None, day(3))))
+crowd_ties = rows_of(60, user_id=crowd, influencer_id=crowd, since=st.sampled_from((None, *map(day, range(1, 6)))))
 items_with = st.lists(
     st.fixed_dictionaries(
         {"item_id": items, "spu_id": maybe(st.sampled_from(("p", "q"))), "category": maybe(st.sampled_from(("c", "d")))}
