@@ -50,7 +50,8 @@ def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings)
             "choose a later date or a shorter horizon"
         )
     if late := [date for date in dates if date + horizon > as_of]:
-        raise LeakageError(f"label windows of {late} reach past {as_of:%Y-%m-%d}; choose training dates a horizon earlier")
+        dates_late = ", ".join(f"{date:%Y-%m-%d}" for date in late)
+        raise LeakageError(f"the label windows of {dates_late} reach past {as_of:%Y-%m-%d}; train on earlier dates")
     return [Fold(date, timeline.matrix(date), timeline.labels(date, known_at=as_of)) for date in dates]
 
 

@@ -21,8 +21,9 @@ def register(trained: Trained, tracker: Tracker) -> int:
         run.params({**bundle.settings, "horizon_days": bundle.dataset.time.horizon.days, "credit": bundle.dataset.credit})
         run.params({"training_dates": ", ".join(f"{fold.as_of:%Y-%m-%d}" for fold in trained.folds)})
         run.records(trained.records)
+        if model := bundle.ranker or bundle.churn:
+            run.document("features.json", list(model.columns))
         if bundle.ranker:
-            run.document("features.json", list(bundle.ranker.columns))
             run.figure("ranker-importance.png", importance_plot(bundle.ranker.columns, _gains(bundle.ranker)))
         if bundle.churn:
             gain = bundle.churn.booster.feature_importance("gain")

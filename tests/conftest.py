@@ -1,0 +1,87 @@
+"""A small simulated market, trained on and scored once for all tests of a session."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from features.blocks.all import ALL_BLOCKS
+from features.dataset import read_dataset
+from features.engine import DuckDB
+from features.intake.open_tables import open_tables
+from features.simulate.market import simulate_market
+from features.simulate.settings import MarketSettings
+from features.tables import Tables
+from serving.batch import score_batch
+from serving.scores import Manifest, ScoreStore
+from training.pipeline import Trained, train
+from training.register import register
+from training.settings import TrainSettings
+from training.timeline import Timeline
+from training.tracking import Tracker
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """With ``--dist loadgroup`` one worker makes the market for all tests that need it."""
+    for item in items:
+        if "market_file" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("market"))
+
+
+SMALL = TrainSettings(dates=2, seeds=2, rounds=30, threads=1, resamples=200)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """Where the session's model is registered as version 1 and its batch of scores lies."""
+
+    home: Path
+    manifest: Manifest
+
+    @property
+    def tracker(self) -> Tracker:
+        return Tracker(None, self.home)
+
+    @property
+    def store(self) -> ScoreStore:
+        return ScoreStore(self.home / "scores")
+
+
+@pytest.fixture(scope="session")
+def market_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """``dataset.toml`` of 1,000 users and 200 days, with one test date that leaves two training dates."""
+    return simulate_market(MarketSettings(users=1_000, days=200, seed=1), tmp_path_factory.mktemp("market"))
+
+
+@pytest.fixture(scope="session")
+def market(market_file: Path) -> Tables:
+    dataset = read_dataset(market_file)
+    dataset = read_dataset(market_file, test_dates=dataset.time.test_dates[-1:])
+    return open_tables(dataset, DuckDB(threads=1), blocks=ALL_BLOCKS)[0]
+
+
+@pytest.fixture(scope="session")
+def timeline(market: Tables) -> Timeline:
+    return Timeline(market)
+
+
+@pytest.fixture(scope="session")
+def one_timeline(timeline: Timeline) -> Iterator[Timeline]:
+    """Training and scoring share the session's features, which take longest."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in ("training.pipeline", "serving.batch"):
+            patch.setattr(f"{module}.Timeline", lambda tables, progress: replace(timeline, tables=tables, progress=progress))
+        yield timeline
+
+
+@pytest.fixture(scope="session")
+def trained(one_timeline: Timeline) -> Trained:
+    return train(one_timeline.tables, SMALL)
+
+
+@pytest.fixture(scope="session")
+def scored(market: Tables, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+    home = tmp_path_factory.mktemp("home")
+    register(trained, Tracker(None, home))
+    return Scored(home, score_batch(market, Tracker(None, home), ScoreStore(home / "scores")))

@@ -1,0 +1,100 @@
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from features.errors import BundleError, ScoresError, TrackingError
+from features.tables import Tables
+from serving.batch import require_same_features, require_same_settings, score_batch
+from serving.scores import ScoreStore
+from tests.conftest import Scored
+from training.pipeline import Trained
+from training.timeline import Timeline
+from training.tracking import Tracker
+
+
+def with_settings(tables: Tables, **update: Any) -> Tables:
+    """The same tables under a dataset file that says something else."""
+    dataset = tables.dataset
+    time = {name: update.pop(name) for name in [*update] if name in type(dataset.time).model_fields}
+    changed = dataset.model_copy(update={**update, "time": dataset.time.model_copy(update=time)})
+    return replace(tables, dataset=changed)
+
+
+def test_a_batch_of_a_past_date_knows_its_users_alone(
+    scored: Scored, market: Tables, tmp_path: Path, timeline: Timeline
+) -> None:
+    as_of = market.dataset.time.test_dates[0]
+    store = ScoreStore(tmp_path)
+    said: list[str] = []
+    manifest = score_batch(market, scored.tracker, store, model="1", as_of=as_of, progress=said.append)
+    assert (manifest.model, manifest.as_of) == ("koc/1", as_of.isoformat())
+    assert sorted(store.users()["user_id"].to_pylist()) == timeline.matrix(as_of).users.tolist()
+    assert manifest.rows < scored.manifest.rows
+    assert said[0] == "loading koc version 1"
+
+
+@pytest.mark.parametrize(
+    ("update", "message"),
+    [
+        ({"horizon": timedelta(days=30)}, r"trained with time.horizon = 42 days, 0:00:00, the dataset has 30 days"),
+        ({"window": timedelta(days=7)}, "time.window = 28 days"),
+        ({"min_gap": timedelta(hours=6)}, "time.min_gap = 0:00:00, the dataset has 6:00:00; train again"),
+        ({"lookback": timedelta(days=90)}, "time.lookback = None, the dataset has 90 days"),
+        ({"windows": (timedelta(days=7),)}, "time.feature_windows"),
+        ({"credit": "category"}, "trained with credit = item, the dataset has category; train again"),
+        ({"zone": "UTC"}, "trained with zone = Asia/Shanghai, the dataset has UTC; train again"),
+        ({"currency": "EUR"}, "trained with currency = CNY, the dataset has EUR; train again"),
+    ],
+)
+def test_settings_that_change_what_features_mean_are_refused(
+    trained: Trained, market: Tables, update: dict[str, Any], message: str
+) -> None:
+    require_same_settings(trained.bundle, market)
+    with pytest.raises(BundleError, match=message):
+        require_same_settings(trained.bundle, with_settings(market, **update))
+
+
+def test_settings_that_change_nothing_else_are_accepted(trained: Trained, market: Tables) -> None:
+    require_same_settings(trained.bundle, with_settings(market, name="other", test_dates=(), root=Path("elsewhere")))
+
+
+def test_features_that_the_tables_no_longer_give_are_named(trained: Trained, timeline: Timeline) -> None:
+    matrix = timeline.matrix(trained.bundle.as_of)
+    require_same_features(trained.bundle, matrix)
+    dropped = [name for name in matrix.columns if name.startswith("share")]
+    less = replace(matrix, columns=tuple(name for name in matrix.columns if name not in dropped))
+    with pytest.raises(
+        BundleError, match=rf"reads {len(dropped)} features .* no longer give, such as {dropped[0]}, .*map the"
+    ):
+        require_same_features(trained.bundle, less)
+
+
+def test_a_table_that_is_gone_is_refused_and_nothing_is_written(scored: Scored, market: Tables, tmp_path: Path) -> None:
+    less = replace(
+        market,
+        tables={name: table for name, table in market.tables.items() if name != "shares"},
+        given={name: given for name, given in market.given.items() if name != "shares"},
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("serving.batch.Timeline", Timeline)
+        with pytest.raises(BundleError, match="features that the dataset's tables no longer give, such as shares_14d"):
+            score_batch(less, scored.tracker, ScoreStore(tmp_path / "scores"))
+    assert not (tmp_path / "scores").exists()
+
+
+def test_dates_that_say_nothing_are_refused(scored: Scored, market: Tables, tmp_path: Path) -> None:
+    store, far = ScoreStore(tmp_path), timedelta(days=4000)
+    with pytest.raises(
+        ScoresError, match=r"the data ends 2024-07-18, more than a horizon before 2035-.*would look inactive"
+    ):
+        score_batch(market, scored.tracker, store, as_of=market.observed_until + far)
+    with pytest.raises(ScoresError, match=r"nobody acted before 2013-.*; score a later date"):
+        score_batch(market, scored.tracker, store, as_of=market.observed_until - far)
+
+
+def test_without_a_model_one_is_told_to_train(market: Tables, tmp_path: Path) -> None:
+    with pytest.raises(TrackingError, match="no model 'koc' is registered; run `koc train` first"):
+        score_batch(market, Tracker(None, tmp_path), ScoreStore(tmp_path / "scores"))

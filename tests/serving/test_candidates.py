@@ -1,0 +1,100 @@
+from datetime import datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from features.errors import ScoresError
+from serving.candidates import Criteria, candidates
+from serving.scores import ScoreStore
+
+# Best first, as `score_users` writes them.
+USERS = pa.table(
+    {
+        "user_id": ["a", "b", "c", "d"],
+        "koc_score": [4.0, 3.0, 2.0, 1.0],
+        "churn_probability": [0.9, 0.2, None, 0.1],
+        "stage": ["active", "active", "dormant", "newcomer"],
+    }
+)
+# 9 people moved to tea, 1 to toys: the market's share of toys is a tenth.
+CATEGORIES = pa.table(
+    {
+        "user_id": ["a", "b", "c"],
+        "category": ["tea", "tea", "toys"],
+        "influence": [8.0, 1.0, 1.0],
+    }
+)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ScoreStore:
+    return store_of(tmp_path_factory.mktemp("scores"), USERS, CATEGORIES)
+
+
+def store_of(folder: Path, users: pa.Table, categories: pa.Table) -> ScoreStore:
+    store = ScoreStore(folder)
+    store.write(users, categories, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1))
+    return store
+
+
+def ids(listed: pa.Table) -> list[str]:
+    return listed["user_id"].to_pylist()  # type: ignore[no-any-return]
+
+
+def test_the_best_come_first_with_their_rank(store: ScoreStore) -> None:
+    listed = candidates(store, Criteria(limit=3))
+    assert ids(listed) == ["a", "b", "c"]
+    assert listed["rank"].to_pylist() == [1, 2, 3]
+    assert listed.column_names[0] == "rank"
+    assert ids(candidates(store, Criteria(limit=100))) == ["a", "b", "c", "d"]
+
+
+def test_likely_leavers_and_people_long_gone_are_left_out(store: ScoreStore) -> None:
+    listed = candidates(store, Criteria(max_churn=0.2))
+    assert ids(listed) == ["b", "d"]
+    assert listed["rank"].to_pylist() == [1, 2]
+
+
+def test_one_stage_is_listed_alone(store: ScoreStore) -> None:
+    assert ids(candidates(store, Criteria(stage="active"))) == ["a", "b"]
+    assert ids(candidates(store, Criteria(stage="active", max_churn=0.5))) == ["b"]
+
+
+def test_a_category_weighs_the_record_against_the_market(store: ScoreStore) -> None:
+    # share = (own in it + 1/10) / (own in all + 1): c has 1.1 / 2, d without a record the market's 1/10, a .1/9, b .1/2.
+    listed = candidates(store, Criteria(category="toys"))
+    assert ids(listed) == ["c", "b", "d", "a"]
+    expected = [2 * 1.1 / 2, 3 * 0.1 / 2, 1 * 0.1, 4 * 0.1 / 9]
+    assert listed["category_score"].to_pylist() == pytest.approx(expected)
+    assert listed["rank"].to_pylist() == [1, 2, 3, 4]
+
+
+def test_equal_category_scores_keep_the_order_of_the_scores(tmp_path: Path) -> None:
+    users = pa.table({"user_id": ["p", "q"], "koc_score": [1.0, 1.0], "stage": ["active", "active"]})
+    assert ids(candidates(store_of(tmp_path, users, CATEGORIES), Criteria(category="tea"))) == ["p", "q"]
+
+
+def test_an_unknown_category_or_stage_lists_those_that_are_known(store: ScoreStore) -> None:
+    with pytest.raises(ScoresError, match="nobody moved anybody in category 'coffee'; choose from tea, toys"):
+        candidates(store, Criteria(category="coffee"))
+    with pytest.raises(ScoresError, match="no user is in stage 'asleep'; choose from active, dormant, newcomer"):
+        candidates(store, Criteria(stage="asleep"))
+
+
+def test_of_many_categories_the_first_are_named(tmp_path: Path) -> None:
+    names = [f"c{number:02}" for number in range(30)]
+    many = pa.table({"user_id": ["a"] * 30, "category": names, "influence": [1.0] * 30})
+    with pytest.raises(ScoresError, match=r"choose from c00, .*, c19 \.\.\.$"):
+        candidates(store_of(tmp_path, USERS, many), Criteria(category="x"))
+
+
+def test_scores_without_categories_churn_or_influence_say_so(tmp_path: Path) -> None:
+    bare = store_of(tmp_path / "bare", USERS.drop_columns(["churn_probability"]), CATEGORIES.slice(0, 0))
+    with pytest.raises(ScoresError, match=r"know no category: their dataset maps no items.category"):
+        candidates(bare, Criteria(category="tea"))
+    with pytest.raises(ScoresError, match="no churn probability: their dataset has no orders; drop that filter"):
+        candidates(bare, Criteria(max_churn=0.5))
+    churn_only = store_of(tmp_path / "churn", USERS.drop_columns(["koc_score"]), CATEGORIES)
+    with pytest.raises(ScoresError, match="rate churn only: nothing tells who moved whom; map ties, shares or referrers"):
+        candidates(churn_only, Criteria())
