@@ -1,6 +1,6 @@
 """Models and baselines judged on several past dates, each seeing only what was known then."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from features.labels import require_mature
 from training.baselines import churn_baselines, koc_baselines
 from training.churn import ChurnModel, fit_churn
 from training.intervals import Evaluation, Record, bootstrap_records
-from training.matrix import Matrix
+from training.matrix import Floats, Matrix
 from training.metrics import Task
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
@@ -83,18 +83,24 @@ def evaluate(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> di
     found: dict[Task, Evaluation] = {}
     if timeline.has_influence:
         scores = koc_baselines(matrix, snapshot)
-        for model in _models(matrix):
+
+        def influence(model: str) -> Floats:
             timeline.progress(f"{as_of:%Y-%m-%d}: {model} of influence")
             ranker = fit_koc(folds, model, settings)
-            scores[model] = ranker.margin(matrix.select(ranker.columns))
+            return ranker.margin(matrix.select(ranker.columns))
+
+        scores |= _each_model(matrix, influence)
         found["koc"] = Evaluation(dataset.name, as_of, matrix.users, truth.influence, scores)
     if timeline.has_churn:
         of = truth.churn_known
         scores = {name: score[of] for name, score in churn_baselines(matrix, snapshot).items()}
-        for model in _models(matrix):
+
+        def leaving(model: str) -> Floats:
             timeline.progress(f"{as_of:%Y-%m-%d}: {model} of churn")
             churn = fit_leave(folds, model, settings)
-            scores[model] = churn.probability(matrix.select(churn.columns)[of])
+            return churn.probability(matrix.select(churn.columns)[of])
+
+        scores |= _each_model(matrix, leaving)
         found["churn"] = Evaluation(dataset.name, as_of, matrix.users[of], truth.churned[of].astype(float), scores)
     return found
 
@@ -140,9 +146,14 @@ def backtest(timelines: Sequence[Timeline], settings: TrainSettings) -> list[Rec
     return judge(evaluate_all(timelines, settings), settings)
 
 
-def _models(matrix: Matrix) -> list[str]:
-    """Learned models; without any feature of the graph ``lightgbm_own`` would be the same as ``lightgbm``."""
-    return list(SCOPES) if matrix.scopes["graph"] else [SERVED]
+def _each_model(matrix: Matrix, fitted: Callable[[str], Floats]) -> dict[str, Floats]:
+    """Scores of every learned model; models that read the same features (no tie is mapped) are fitted once."""
+    scores: dict[tuple[str, ...], Floats] = {}
+    for model in SCOPES:
+        columns = model_columns(model, matrix)
+        if columns not in scores:
+            scores[columns] = fitted(model)
+    return {model: scores[model_columns(model, matrix)] for model in SCOPES}
 
 
 def _common(evaluations: Sequence[Evaluation]) -> list[str]:

@@ -164,14 +164,16 @@ def test_ties_without_evidence_are_judged_on_churn_alone(engine: DuckDB) -> None
     orders = [{key: row[key] for key in ("user_id", "ordered_at")} for row in busy_rows()["orders"]]
     found = evaluate(Timeline(world(orders=orders, until=day(DAYS), engine=engine)), TEST_DATE, QUICK)
     assert set(found) == {"churn"}
-    # Without any feature of the graph there is one learned model, not the same one twice.
-    assert set(found["churn"].scores) == {"recency", "activity", "lightgbm"}
+    scores = found["churn"].scores
+    assert set(scores) == {"recency", "activity", "lightgbm_own", "lightgbm"}
+    # Without any feature of the graph both read the same, and one fit serves them.
+    assert scores["lightgbm_own"] is scores["lightgbm"]
 
 
 def test_responses_without_orders_are_judged_on_influence_alone(engine: DuckDB) -> None:
     found = evaluate(Timeline(busy_world("share_responses", engine=engine)), TEST_DATE, QUICK)
     assert set(found) == {"koc"}
-    assert set(found["koc"].scores) == {"degree", "activity", "past_influence", "recency", "lightgbm"}
+    assert set(found["koc"].scores) == {"degree", "activity", "past_influence", "recency", "lightgbm_own", "lightgbm"}
     records = judge({"koc": [found["koc"]], "churn": []}, QUICK)
     assert {record.task for record in records} == {"koc"}
 
