@@ -5,6 +5,7 @@ import ibis.expr.types as ir
 import igraph
 import numpy as np
 import pyarrow as pa
+from threadpoolctl import threadpool_limits
 
 from features.blocks.block import block, ratio
 from features.snapshot import Snapshot
@@ -92,7 +93,9 @@ def tie_structure(snapshot: Snapshot) -> ir.Table:
 def structure_of(names: np.ndarray, arcs: np.ndarray) -> pa.Table:
     """names: (N,) ids; arcs: (E, 2) codes, user -> influencer, distinct. One row per name."""
     graph = igraph.Graph(n=len(names), edges=arcs, directed=True)
-    rank = np.asarray(graph.pagerank(damping=0.85)) if len(names) else np.array([])
+    # Several threads add up in another order each time, which changes the last bits of a rank.
+    with threadpool_limits(1, user_api="openmp"):
+        rank = np.asarray(graph.pagerank(damping=0.85)) if len(names) else np.array([])
     undirected = graph.as_undirected(mode="collapse")
     clustering = np.asarray(undirected.transitivity_local_undirected(mode="nan"), dtype=float)
     return pa.table(

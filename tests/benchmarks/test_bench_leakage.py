@@ -65,11 +65,9 @@ def built(dataset_file: Path, root: Path, model: Path) -> dict[str, Any]:
     )
     assert run.returncode == 0, run.stderr
     report: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
-    print(
-        f"{root.name}: {report['users']:,} users x {len(report['columns']) - 1} features, {report['seconds']:.0f} s with intake",
-        end="",
-    )
-    print(f", user table {report['table_seconds']:.0f} s, peak {report['peak_gb']:.1f} GB")
+    print(f"{root.name}: {report['users']:,} users x {len(report['columns']) - 2} features")
+    print(f"  user table {report['table_seconds']:.0f} s, with intake and scores {report['seconds']:.0f} s", end="")
+    print(f", peak {report['peak_gb']:.1f} GB")
     return report
 
 
@@ -100,7 +98,7 @@ def main(dataset_file: Path, root: Path, model: Path) -> None:
         "table_seconds": table_seconds,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
     }
-    assert np.unique(scores).size > 100, "a model that tells nobody apart shows nothing"
+    assert np.unique(scores).size > 20, "a model that tells nobody apart shows nothing"
     print(json.dumps(report))
 
 

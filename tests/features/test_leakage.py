@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from features.blocks.ties import structure_of
 from features.engine import DuckDB
 from features.labels import influence_labels
 from features.prepare import prepare
@@ -118,6 +119,18 @@ def test_later_rows_reach_no_table_of_a_snapshot(world_seed: int, seed: int) -> 
     # Items have no clock: of those that were there, none may change.
     items = now["items"].select("item_id")
     assert changed(now["items"], then["items"].semi_join(items, "item_id")) == []
+
+
+def test_the_structure_of_one_graph_is_the_same_every_time() -> None:
+    # Large enough that a library would share the work among threads.
+    rng = np.random.default_rng(0)
+    arcs = np.unique(rng.integers(0, 8_000, (24_000, 2)), axis=0)
+    arcs = arcs[arcs[:, 0] != arcs[:, 1]]
+    names = np.array([f"u{number:05}" for number in range(8_000)])
+    first, *others = (structure_of(names, arcs) for _ in range(4))
+    assert [[name for name in first.column_names if _bits(first[name]) != _bits(other[name])] for other in others] == [
+        []
+    ] * 3
 
 
 def test_the_later_world_differs_in_every_table_and_in_what_is_known_late() -> None:
