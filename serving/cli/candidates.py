@@ -55,12 +55,12 @@ def candidates(
 
 def show(listed: "pa.Table") -> None:
     """Print a list for people."""
-    grid = Table(Column("rank", justify="right"), "user", Column("expected to move", justify="right"),
+    grid = Table(Column("rank", justify="right"), "user", Column("expected follow-ups", justify="right"),
                  Column("churn", justify="right"), "stage", Column("why", overflow="fold"))  # fmt: skip
     for row in listed.to_pylist():
         churn = row.get("churn_probability")
         grid.add_row(
-            str(row["rank"]), escape(row["user_id"]), f"{row.get('category_score', row['koc_score']):.2f} people",
+            str(row["rank"]), escape(row["user_id"]), f"{row.get('category_score', row['koc_score']):.2f}",
             "-" if churn is None else f"{churn:.0%}", row["stage"], escape(row["reason"] or "beyond the explained top"),
         )  # fmt: skip
     console.print(grid)
