@@ -32,7 +32,9 @@ def test_absent_columns_are_null_and_present_ones_keep_their_values(engine: Duck
             {"user_id": ["a"], "ordered_at": pa.array([day(1)], pa.timestamp("ms")), "amount": pa.array([5], pa.int32())}
         )
     )
-    row = engine.to_arrow(complete(table, TABLES["orders"])).to_pylist()[0]
+    full = complete(table, TABLES["orders"])
+    assert dict(full.schema().items()) == {column.name: column.kind.dtype for column in TABLES["orders"].columns}
+    row = engine.to_arrow(full).to_pylist()[0]
     assert {name: value for name, value in row.items() if value is not None} == {
         "user_id": "a",
         "ordered_at": datetime(2024, 1, 2),
