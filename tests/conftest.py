@@ -1,6 +1,7 @@
 """A small simulated market, trained on and scored once for all tests of a session."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -66,22 +67,25 @@ def timeline(market: Tables) -> Timeline:
     return Timeline(market)
 
 
-@pytest.fixture(scope="session")
-def one_timeline(timeline: Timeline) -> Iterator[Timeline]:
-    """Training and scoring share the session's features, which take longest."""
+@contextmanager
+def sharing(timeline: Timeline) -> Iterator[None]:
+    """Inside, training and scoring read the features that ``timeline`` has computed already, which take longest."""
     with pytest.MonkeyPatch.context() as patch:
         for module in ("training.pipeline", "serving.batch"):
             patch.setattr(f"{module}.Timeline", lambda tables, progress: replace(timeline, tables=tables, progress=progress))
-        yield timeline
+        yield
 
 
 @pytest.fixture(scope="session")
-def trained(one_timeline: Timeline) -> Trained:
-    return train(one_timeline.tables, SMALL)
+def trained(timeline: Timeline) -> Trained:
+    with sharing(timeline):
+        return train(timeline.tables, SMALL)
 
 
 @pytest.fixture(scope="session")
-def scored(market: Tables, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Scored:
+def scored(timeline: Timeline, trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Scored:
     home = tmp_path_factory.mktemp("home")
-    register(trained, Tracker(None, home))
-    return Scored(home, score_batch(market, Tracker(None, home), ScoreStore(home / "scores")))
+    tracker = Tracker(None, home)
+    register(trained, tracker)
+    with sharing(timeline):
+        return Scored(home, score_batch(timeline.tables, tracker, ScoreStore(home / "scores")))

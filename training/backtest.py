@@ -70,8 +70,10 @@ def fit_koc(folds: Sequence[Fold], model: str, settings: TrainSettings) -> Ranke
 def fit_leave(folds: Sequence[Fold], model: str, settings: TrainSettings) -> ChurnModel:
     """Fit a learned churn model on the churn population of all folds."""
     columns = model_columns(model, folds[0].matrix)
-    rows = [(f.matrix.select(columns)[f.labels.churn_known], f.labels.churned[f.labels.churn_known]) for f in folds]
-    return fit_churn([(x, label) for x, label in rows if len(label)], columns, settings)
+    x = np.concatenate([fold.matrix.select(columns)[fold.labels.churn_known] for fold in folds])
+    label = np.concatenate([fold.labels.churned[fold.labels.churn_known] for fold in folds])
+    _, person = np.unique(np.concatenate([f.matrix.users[f.labels.churn_known] for f in folds]), return_inverse=True)
+    return fit_churn(x, label, person % 2 == 0, columns, settings)
 
 
 def evaluate(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> dict[Task, Evaluation]:

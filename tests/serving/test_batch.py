@@ -9,7 +9,7 @@ from features.errors import BundleError, ScoresError, TrackingError
 from features.tables import Tables
 from serving.batch import require_same_features, require_same_settings, score_batch
 from serving.scores import ScoreStore
-from tests.conftest import Scored
+from tests.conftest import Scored, sharing
 from training.pipeline import Trained
 from training.timeline import Timeline
 from training.tracking import Tracker
@@ -29,7 +29,8 @@ def test_a_batch_of_a_past_date_knows_its_users_alone(
     as_of = market.dataset.time.test_dates[0]
     store = ScoreStore(tmp_path)
     said: list[str] = []
-    manifest = score_batch(market, scored.tracker, store, model="1", as_of=as_of, progress=said.append)
+    with sharing(timeline):
+        manifest = score_batch(market, scored.tracker, store, model="1", as_of=as_of, progress=said.append)
     assert (manifest.model, manifest.as_of) == ("koc/1", as_of.isoformat())
     assert sorted(store.users()["user_id"].to_pylist()) == timeline.matrix(as_of).users.tolist()
     assert manifest.rows < scored.manifest.rows
@@ -78,10 +79,8 @@ def test_a_table_that_is_gone_is_refused_and_nothing_is_written(scored: Scored, 
         tables={name: table for name, table in market.tables.items() if name != "shares"},
         given={name: given for name, given in market.given.items() if name != "shares"},
     )
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("serving.batch.Timeline", Timeline)
-        with pytest.raises(BundleError, match="features that the dataset's tables no longer give, such as shares_14d"):
-            score_batch(less, scored.tracker, ScoreStore(tmp_path / "scores"))
+    with pytest.raises(BundleError, match="features that the dataset's tables no longer give, such as shares_14d"):
+        score_batch(less, scored.tracker, ScoreStore(tmp_path / "scores"))
     assert not (tmp_path / "scores").exists()
 
 

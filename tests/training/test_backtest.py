@@ -185,6 +185,18 @@ def test_dates_without_a_buyer_teach_churn_nothing(timeline: Timeline) -> None:
         fit_leave(none, "lightgbm", QUICK)
 
 
+def test_people_stay_in_one_half_at_every_date(timeline: Timeline, monkeypatch: pytest.MonkeyPatch) -> None:
+    folds = training_folds(timeline, TEST_DATE, replace(QUICK, dates=2))
+    halves: list[np.ndarray] = []
+    monkeypatch.setattr("training.backtest.fit_churn", lambda _x, _label, half, *_: halves.append(half))
+    fit_leave(folds, "lightgbm", QUICK)
+    people = np.concatenate([fold.matrix.users[fold.labels.churn_known] for fold in folds])
+    both = {user: set(halves[0][people == user]) for user in people}
+    assert len(people) == len(halves[0]) > len(both)
+    assert all(len(half) == 1 for half in both.values())
+    assert 0.4 < halves[0].mean() < 0.6
+
+
 def test_a_model_learns_from_all_folds(timeline: Timeline) -> None:
     folds = training_folds(timeline, TEST_DATE, replace(QUICK, dates=2))
     x = folds[0].matrix.x

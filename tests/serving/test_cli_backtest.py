@@ -1,0 +1,78 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.busy import busy_rows
+from tests.command import koc
+
+DATASET = """
+name = "{name}"
+[time]
+horizon = "10d"
+window = "5d"
+test_dates = [2024-02-20]
+[tables.orders]
+source = "orders.csv"
+columns = {{ user_id = "user_id", ordered_at = "ordered_at" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    rows = [f"{row['user_id']},{row['ordered_at']}" for row in busy_rows()["orders"]]
+    (folder / "orders.csv").write_text("\n".join(["user_id,ordered_at", *rows]))
+    (folder / "dataset.toml").write_text(DATASET.format(name="shop"))
+    (folder / "twin.toml").write_text(DATASET.format(name="shop"))
+    return folder
+
+
+def test_records_are_printed_written_and_drawn(shop: Path, tmp_path: Path) -> None:
+    file = tmp_path / "new" / "records.json"
+    ran = koc("backtest", "--dataset", shop / "dataset.toml", "--test-date", "2024-03-01", "--json", file, "--seed", 3)
+    assert ran.status == 0, ran.err
+    assert "Churn: no order within the horizon | shop | 2024-03-01" in " ".join(ran.out.split())
+    assert "reading" not in ran.out
+    assert ran.err.splitlines() == ["reading shop", "backtest"]
+    records = json.loads(file.read_text())
+    assert {record["as_of"] for record in records} == {"2024-03-01", "pooled"}
+    assert {record["task"] for record in records} == {"churn"}
+    assert {record["seed"] for record in records} == {3}
+    assert {record["model"] for record in records} == {"recency", "activity", "lightgbm_own", "lightgbm"}
+
+
+@pytest.mark.parametrize(
+    ("date", "message"),
+    [
+        ("someday", "error --test-date 'someday' is not a date; write it as 2024-05-31"),
+        ("2024-03-20", "error the label window of 2024-03-20 00:00 ends 2024-03-30 00:00"),
+        ("2024-01-03", "error no training date before 2024-01-03"),
+    ],
+)
+def test_test_dates_that_cannot_be_judged_are_refused(shop: Path, date: str, message: str) -> None:
+    ran = koc("backtest", "--dataset", shop / "dataset.toml", "--test-date", date)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.splitlines()[-1].startswith(message)
+
+
+def test_several_roots_are_told_apart_by_their_folders(shop: Path, tmp_path: Path) -> None:
+    town = tmp_path / "town"
+    town.mkdir()
+    (town / "orders.csv").write_bytes((shop / "orders.csv").read_bytes())
+    file = tmp_path / "records.json"
+    ran = koc("backtest", "--dataset", shop / "dataset.toml", "--root", shop, "--root", town, "--json", file)
+    assert ran.status == 0, ran.err
+    records = json.loads(file.read_text())
+    assert {record["dataset"] for record in records} == {shop.name, "town", "pooled"}
+    assert "all datasets | all dates" in " ".join(ran.out.split())
+
+
+def test_roots_and_names_that_do_not_fit_are_usage_errors(shop: Path) -> None:
+    datasets = ("--dataset", shop / "dataset.toml", "--dataset", shop / "twin.toml")
+    ran = koc("backtest", *datasets, "--root", shop)
+    assert ran.status == 2
+    assert "2 datasets and 1 roots; give one root for each dataset" in " ".join(ran.err.replace("│", " ").split())
+    ran = koc("backtest", *datasets)
+    assert ran.status == 2
+    assert "several datasets are named shop; set `name` in their files" in " ".join(ran.err.replace("│", " ").split())

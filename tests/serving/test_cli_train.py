@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+
+from tests.busy import DAYS, busy_rows
+from tests.command import koc
+from tests.worlds import day
+from training.tracking import Tracker
+
+DATASET = """
+name = "shop"
+[time]
+horizon = "20d"
+until = {until:%Y-%m-%d}
+test_dates = [2024-02-29]
+[tables.orders]
+source = "orders.csv"
+columns = {{ user_id = "user_id", ordered_at = "ordered_at" }}
+"""
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shop")
+    rows = [f"{row['user_id']},{row['ordered_at']}" for row in busy_rows()["orders"]]
+    (folder / "orders.csv").write_text("\n".join(["user_id,ordered_at", *rows]))
+    (folder / "dataset.toml").write_text(DATASET.format(until=day(DAYS)))
+    return folder
+
+
+def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    ran = koc("train", "--dataset", shop / "dataset.toml", "--home", home, columns=30)
+    assert ran.status == 0, ran.err
+    assert "lightgbm" in ran.out
+    assert ran.out.splitlines()[-1] == (
+        "Registered koc version 1 as challenger and champion; "
+        f"next: koc score --dataset {shop / 'dataset.toml'} --home {home}"
+    )
+    assert ran.err.splitlines() == ["reading shop", "training"]
+    ran = koc("train", "--dataset", shop / "dataset.toml", "--home", home, "--seed", 1)
+    # The champion stays: a bare `koc score` would not show the new model.
+    assert ran.out.splitlines()[-1].endswith(f"--home {home} --model challenger")
+    tracker = Tracker(None, home)
+    assert (tracker.find("champion").version, tracker.find("challenger").version) == (1, 2)
+
+
+def test_a_history_too_short_is_an_error_in_one_line(shop: Path, tmp_path: Path) -> None:
+    short = tmp_path / "dataset.toml"
+    short.write_text((shop / "dataset.toml").read_text().replace('"20d"', '"60d"'))
+    ran = koc("train", "--dataset", short, "--root", shop, "--home", tmp_path)
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.splitlines()[-1].startswith("error the label window of 2024-02-29 00:00 ends 2024-04-29 00:00")
+    short.write_text(short.read_text().replace("test_dates = [2024-02-29]\n", ""))
+    ran = koc("train", "--dataset", short, "--root", shop, "--home", tmp_path)
+    assert ran.err.splitlines()[-1].startswith("error the history of dataset 'shop' is too short to judge a model")
