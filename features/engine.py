@@ -25,6 +25,10 @@ class Engine(Protocol):
         """Compute once, so that several later expressions read the result."""
         ...
 
+    def release(self, *tables: ir.Table) -> None:
+        """Give back what ``materialise`` holds; the tables, and what is built on them, cannot be read any more."""
+        ...
+
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         """Rows in memory, in no particular order."""
         ...
@@ -56,6 +60,10 @@ class DuckDB:
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         return self._connection.create_table(ibis.util.gen_name("step"), expression, temp=True)
+
+    def release(self, *tables: ir.Table) -> None:
+        for table in tables:
+            self._connection.drop_table(table.op().name)
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         return self._connection.to_pyarrow(expression)

@@ -42,6 +42,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         columns[block.scope] += names
         features += block.features
     base = engine.materialise(_joined(users, parts, features, windows))
+    engine.release(users, *parts)
     if "pairs" not in snapshot:
         return UserTable(base, {scope: tuple(names) for scope, names in columns.items()})
     progress("neighbours")
@@ -53,6 +54,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         around.append(engine.materialise(neighbour_table(base, snapshot["pairs"], summed, side)))
     columns["graph"] += [column for feature in added for column in feature.columns(windows)]
     table = engine.materialise(_joined(base, around, added, windows))
+    engine.release(base, *around)
     return UserTable(table, {scope: tuple(names) for scope, names in columns.items()})
 
 

@@ -81,3 +81,11 @@ def test_limits_are_set_and_the_spill_folder_goes_with_the_engine() -> None:
     del engine, connection
     gc.collect()
     assert not spill.exists()
+
+
+def test_what_is_released_is_gone_and_the_rest_stays(engine: DuckDB) -> None:
+    kept, given_back = engine.materialise(engine.from_arrow(ROWS)), engine.materialise(engine.from_arrow(ROWS))
+    engine.release(given_back)
+    assert len(engine.to_arrow(kept)) == 3
+    with pytest.raises(Exception, match="does not exist"):
+        engine.to_arrow(given_back)
