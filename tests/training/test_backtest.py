@@ -65,12 +65,15 @@ def test_own_history_reads_no_feature_of_the_graph(timeline: Timeline) -> None:
 
 
 def test_a_model_sees_only_what_was_known_by_its_date(engine: DuckDB, timeline: Timeline) -> None:
-    # From the test date on the world is another one; one order of before is recorded only then.
+    # From the test date on the world is another one; orders that keep everybody from leaving are recorded only then.
     rows, other = busy_rows(), busy_rows(seed=9)
     past = [order for order in rows["orders"] if order["ordered_at"] < TEST_DATE]
     future = [order for order in other["orders"] if order["ordered_at"] >= TEST_DATE]
-    late = {"user_id": "u00", "item_id": "i0", "ordered_at": day(1), "amount": 100, "recorded_at": TEST_DATE}
-    orders = [{"recorded_at": None, **order} for order in (*past, *future, late)]
+    late = [
+        {"user_id": user, "item_id": "i0", "ordered_at": day(55), "amount": 100, "recorded_at": TEST_DATE}
+        for user in sorted({order["user_id"] for order in past})
+    ]
+    orders = [{"recorded_at": None, **order} for order in (*past, *future, *late)]
     changed = Timeline(world(orders=orders, ties=rows["ties"], until=day(DAYS), engine=engine))
     for mine, theirs in zip(
         training_folds(timeline, TEST_DATE, QUICK), training_folds(changed, TEST_DATE, QUICK), strict=True

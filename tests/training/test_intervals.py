@@ -180,3 +180,15 @@ def test_repeated_dates_and_unknown_models_are_refused() -> None:
         bootstrap_records([evaluation(), evaluation()], "koc")
     with pytest.raises(TrainingError, match="no koc scores of gnn to compare; choose from blind, good"):
         bootstrap_records([evaluation()], "koc", differences=[("good", "gnn")])
+
+
+def test_the_interval_of_calibration_lies_around_its_value() -> None:
+    # Calibrated probabilities: resampling adds distance, so that plain percentiles would all lie above the value.
+    rng = np.random.default_rng(1)
+    probability = rng.random(400)
+    label = (rng.random(400) < probability).astype(float)
+    part = Evaluation("city", day(0), np.arange(400), label, {"lightgbm": probability})
+    (record,) = (r for r in bootstrap_records([part], "churn", resamples=300) if r.metric == "ece" and r.as_of != "pooled")
+    assert 0 <= record.ci_low < record.value < record.ci_high
+    middle = (record.ci_low + record.ci_high) / 2
+    assert middle == pytest.approx(record.value, abs=0.01)
