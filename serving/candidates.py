@@ -1,30 +1,14 @@
 """A ranked list of candidates out of the current scores."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import ScoresError
-from serving.scores import ScoreStore
+from serving.criteria import Criteria, RankBy
+from serving.scores import PRIOR, ScoreStore
 
-PRIOR = 1.0
-"""People moved that a user's record in a category is weighed against: with less, the market's shares say more."""
-
-
-@dataclass(frozen=True)
-class Criteria:
-    """Which candidates: at most ``limit``, best first.
-
-    ``category``: rank by the influence expected in it. ``max_churn``: leave out likelier leavers, 0 to 1, and people
-    who have not ordered for two horizons. ``stage``: one lifecycle stage.
-    """
-
-    limit: int = 20
-    category: str | None = None
-    max_churn: float | None = None
-    stage: str | None = None
+_COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RISING: "rising"}
 
 
 def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
@@ -36,8 +20,11 @@ def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
     users = store.users()
     if "koc_score" not in users.column_names:
         raise ScoresError("the current scores rate churn only: nothing tells who moved whom; map ties, shares or referrers")
+    users = _by_column(users, _COLUMN[criteria.by])
     if criteria.category is not None:
-        users = _by_category(users, store.categories(), criteria.category)
+        if criteria.by is RankBy.RISING:
+            raise ScoresError("rising is known over all categories only; rank by score or value, or drop the category")
+        users = _by_category(users, store.categories(), criteria.category, _COLUMN[criteria.by])
     if criteria.max_churn is not None:
         if "churn_probability" not in users.column_names:
             raise ScoresError("the current scores have no churn probability: their dataset has no orders; drop that filter")
@@ -51,8 +38,16 @@ def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
     return listed.add_column(0, "rank", pa.array(range(1, len(listed) + 1), pa.int64()))
 
 
-def _by_category(users: pa.Table, influence: pa.Table, category: str) -> pa.Table:
-    """Expected influence times the share of it that falls into the category.
+def _by_column(users: pa.Table, column: str) -> pa.Table:
+    """Users with a value in ``column``, the highest first, equal ones in the order of their score."""
+    known = users.filter(pc.is_valid(users[column])) if column in users.column_names else users.slice(0, 0)
+    if len(users) and not len(known):
+        raise ScoresError(f"the current scores have no {column}: no amounts are mapped, or nobody moved anybody; use score")
+    return known.take(pa.array(np.argsort(-known[column].to_numpy(), kind="stable")))
+
+
+def _by_category(users: pa.Table, influence: pa.Table, category: str, column: str) -> pa.Table:
+    """What ``column`` expects times the share of influence that falls into the category.
 
     The share is a user's own record, backed by ``PRIOR`` people at the market's share, so that one lucky follow-up does
     not beat a long record, and people without a record are ranked too.
@@ -67,7 +62,7 @@ def _by_category(users: pa.Table, influence: pa.Table, category: str) -> pa.Tabl
     moved, moved_inside = _looked_up(users, total, "influence_sum"), _looked_up(users, inside, "influence")
     market = pc.sum(inside["influence"]).as_py() / pc.sum(influence["influence"]).as_py()
     share = (moved_inside + PRIOR * market) / (moved + PRIOR)
-    score = users["koc_score"].to_numpy() * share
+    score = users[column].to_numpy() * share
     scored = users.append_column("category_score", pa.array(score))
     return scored.take(pa.array(np.argsort(-score, kind="stable")))
 

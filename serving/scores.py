@@ -27,6 +27,9 @@ USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "m
 EXPLAINED = 1_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
 
+PRIOR = 1.0
+"""People moved that a user's own record is weighed against: with less, the market's means say more."""
+
 
 @dataclass(frozen=True)
 class Manifest:
@@ -47,6 +50,8 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
     koc_percentile       float64  0 to 100, equal scores share the middle
+    expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
+    rising               float64  influence lately against before, log2, above 0 is rising; null without any
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     stage                string   lifecycle stage
     reason               string   in words, for the first ``EXPLAINED`` users
@@ -61,6 +66,8 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
         order = np.lexsort((matrix.users.astype(str), -margin))
         columns["koc_score"] = pa.array(np.exp(margin))
         columns["koc_percentile"] = pa.array(percentile(margin))
+        columns["expected_value"] = pa.array(np.exp(margin) * _value_each(matrix), from_pandas=True)
+        columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
     if bundle.churn:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
         known = among(matrix.users, churn_population(snapshot), snapshot.engine)
@@ -93,6 +100,15 @@ def percentile(score: Floats) -> Floats:
     ordered = np.sort(score)
     low, high = np.searchsorted(ordered, score, "left"), np.searchsorted(ordered, score, "right")
     return 100.0 * (low + high) / (2 * max(len(score), 1))
+
+
+def _value_each(matrix: Matrix) -> Floats:
+    """(N,) money per person moved, in minor units: a user's own record, backed by ``PRIOR`` people at the market's mean."""
+    moved, value = matrix.column("influence_all") / WEIGHT_UNIT, matrix.column("influence_value_all")
+    if not value.any():
+        return np.full(len(value), np.nan)
+    each: Floats = (value + PRIOR * value.sum() / moved.sum()) / (moved + PRIOR)
+    return each
 
 
 class ScoreStore:

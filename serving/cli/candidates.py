@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from serving.cli.options import DEFAULT_HOME, Home, console
+from serving.criteria import Criteria, RankBy
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -25,6 +26,7 @@ class Format(StrEnum):
 
 def candidates(
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+    by: Annotated[RankBy, typer.Option(help="Rank by follow-ups expected, by their money, or by rising.")] = RankBy.SCORE,
     category: Annotated[str | None, typer.Option(help="Rank by the influence expected in this category.")] = None,
     max_churn: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out likelier leavers.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only this lifecycle stage, such as active.")] = None,
@@ -38,11 +40,10 @@ def candidates(
     """
     import pyarrow.csv
 
-    from serving.candidates import Criteria
     from serving.candidates import candidates as select
     from serving.scores import ScoreStore
 
-    listed = select(ScoreStore(scores or home / "scores"), Criteria(limit, category, max_churn, stage))
+    listed = select(ScoreStore(scores or home / "scores"), Criteria(limit, by, category, max_churn, stage))
     if form is Format.CSV:
         pyarrow.csv.write_csv(listed, sys.stdout.buffer)
     elif form is Format.JSON:

@@ -5,7 +5,8 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ScoresError
-from serving.candidates import Criteria, candidates
+from serving.candidates import candidates
+from serving.criteria import Criteria, RankBy
 from serving.scores import ScoreStore
 
 # Best first, as `score_users` writes them.
@@ -13,6 +14,8 @@ USERS = pa.table(
     {
         "user_id": ["a", "b", "c", "d"],
         "koc_score": [4.0, 3.0, 2.0, 1.0],
+        "expected_value": [100.0, 900.0, 100.0, 500.0],
+        "rising": [-1.0, None, 0.5, 0.1],
         "churn_probability": [0.9, 0.2, None, 0.1],
         "stage": ["active", "active", "dormant", "newcomer"],
     }
@@ -71,8 +74,10 @@ def test_a_category_weighs_the_record_against_the_market(store: ScoreStore) -> N
 
 
 def test_equal_category_scores_keep_the_order_of_the_scores(tmp_path: Path) -> None:
-    users = pa.table({"user_id": ["p", "q"], "koc_score": [1.0, 1.0], "stage": ["active", "active"]})
-    assert ids(candidates(store_of(tmp_path, users, CATEGORIES), Criteria(category="tea"))) == ["p", "q"]
+    names = [f"p{number:02}" for number in range(60)]
+    users = pa.table({"user_id": names, "koc_score": [1.0, 2.0] * 30, "stage": ["active"] * 60})
+    listed = candidates(store_of(tmp_path, users, CATEGORIES), Criteria(limit=60, category="tea"))
+    assert ids(listed) == names[1::2] + names[::2]
 
 
 def test_an_unknown_category_or_stage_lists_those_that_are_known(store: ScoreStore) -> None:
@@ -98,3 +103,29 @@ def test_scores_without_categories_churn_or_influence_say_so(tmp_path: Path) -> 
     churn_only = store_of(tmp_path / "churn", USERS.drop_columns(["koc_score"]), CATEGORIES)
     with pytest.raises(ScoresError, match="rate churn only: nothing tells who moved whom; map ties, shares or referrers"):
         candidates(churn_only, Criteria())
+
+
+def test_value_ranks_by_money_and_equal_money_by_score(store: ScoreStore) -> None:
+    assert candidates(store, Criteria(by=RankBy.VALUE))["user_id"].to_pylist() == ["b", "d", "a", "c"]
+
+
+def test_rising_ranks_by_trend_and_leaves_out_who_moved_nobody(store: ScoreStore) -> None:
+    assert candidates(store, Criteria(by=RankBy.RISING))["user_id"].to_pylist() == ["c", "d", "a"]
+
+
+def test_value_in_a_category_is_weighed_by_its_share(store: ScoreStore) -> None:
+    # Shares of toys: a (0 + .1) / 9, b .1 / 2, c 1.1 / 2, d .1 / 1.
+    listed = candidates(store, Criteria(by=RankBy.VALUE, category="toys"))
+    assert listed["user_id"].to_pylist() == ["c", "d", "b", "a"]
+    assert listed["category_score"].to_pylist() == pytest.approx([55.0, 50.0, 45.0, 10 / 9])
+
+
+def test_rising_in_a_category_is_refused(store: ScoreStore) -> None:
+    with pytest.raises(ScoresError, match="over all categories only"):
+        candidates(store, Criteria(by=RankBy.RISING, category="toys"))
+
+
+def test_value_without_amounts_says_so(tmp_path: Path) -> None:
+    without = USERS.set_column(2, "expected_value", pa.nulls(4, pa.float64()))
+    with pytest.raises(ScoresError, match="no expected_value"):
+        candidates(store_of(tmp_path, without, CATEGORIES), Criteria(by=RankBy.VALUE))

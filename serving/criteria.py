@@ -1,0 +1,27 @@
+"""What a list is asked for: how to rank, whom to leave out, how many."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class RankBy(StrEnum):
+    """What puts one candidate before another: people expected to be moved, money expected, or how influence rises."""
+
+    SCORE = "score"
+    VALUE = "value"
+    RISING = "rising"
+
+
+@dataclass(frozen=True)
+class Criteria:
+    """Which candidates: at most ``limit``, best first.
+
+    ``by``: what to rank by. ``category``: weigh that by the share of influence expected in it. ``max_churn``: leave out
+    likelier leavers, 0 to 1, and people who have not ordered for two horizons. ``stage``: one lifecycle stage.
+    """
+
+    limit: int = 20
+    by: RankBy = RankBy.SCORE
+    category: str | None = None
+    max_churn: float | None = None
+    stage: str | None = None
