@@ -3,11 +3,12 @@
 import io
 import os
 from collections.abc import Mapping
-from contextlib import redirect_stderr, redirect_stdout
+from contextlib import ExitStack, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from unittest.mock import patch
 
 from serving.cli.main import main
+from serving.cli.options import console, notes
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,12 @@ def koc(*arguments: object, columns: int = 120, env: Mapping[str, str] | None = 
     status = 0
     variables = {"COLUMNS": str(columns), "TERM": "dumb", **(env or {})}
     argv = ["koc", *(str(argument) for argument in arguments)]
-    with patch("sys.argv", argv), patch.dict(os.environ, variables), redirect_stdout(out), redirect_stderr(err):
+    with ExitStack() as inside:
+        # The consoles have read the width of the terminal when they were made.
+        for change in (patch.object(console, "_width", columns), patch.object(notes, "_width", columns),
+                       patch("sys.argv", argv), patch.dict(os.environ, variables),
+                       redirect_stdout(out), redirect_stderr(err)):  # fmt: skip
+            inside.enter_context(change)
         try:
             main()
         except SystemExit as left:

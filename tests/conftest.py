@@ -23,6 +23,7 @@ from training.timeline import Timeline
 from training.tracking import Tracker
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """With ``--dist loadgroup`` one worker makes the market for all tests that need it."""
     for item in items:
