@@ -178,6 +178,12 @@ class Dataset(_Frozen):
                 raise ValueError(f"undirected belongs to ties, not to {name!r}; remove it")
             if source.unpivot and name != "attributes":
                 raise ValueError(f"unpivot belongs to attributes, not to {name!r}; remove it")
+            for defect in (Defect.NULL_KEY, *((Defect.DUPLICATE_KEY,) if TABLES[name].referred_to else ())):
+                if self.severity_of(name, defect) is Severity.WARN:
+                    raise ValueError(
+                        f"rows with {defect} in table {name!r} would count twice or not at all, so 'warn' is refused; "
+                        "use 'set_aside' or 'error'"
+                    )
         if not {"orders", "share_responses"} & set(self.tables):
             raise ValueError("neither orders nor share_responses is mapped; map at least one of them")
         return self

@@ -15,7 +15,8 @@ EVIDENCE = ("referral", "buy", "group_buy", "response", "invitation", "tie")
 """Kinds of evidence, strongest first. Only ``tie`` is implicit."""
 
 SETTLEMENT = timedelta(days=1)
-"""A ``buy`` response and an order of the same person and subject this close in time are one event."""
+"""A ``buy`` response names the person behind an order of the same person and subject this close in time; at or after the
+order the two are one event, and before it the response is credited when it happens, as any other is."""
 
 _REFERRAL, _BUY, _GROUP_BUY, _RESPONSE, _INVITATION, _TIE = range(len(EVIDENCE))
 
@@ -209,12 +210,17 @@ def _shared(claims: ir.Table) -> ir.Table:
 
 
 def _unsettled(touches: ir.Table, claims: ir.Table | None) -> ir.Table:
-    """Touches as credits of their own, without the ``buy`` responses that an order stands for."""
+    """Touches as credits of their own, without the ``buy`` responses that an order before them stands for.
+
+    ``buy`` responses of one moment are one purchase to come, and share its credit.
+    """
     if claims is not None:
-        settled = claims.filter(claims.strength == _BUY).select(
+        settled = claims.filter(claims.strength == _BUY, claims.touched_at >= claims.happened_at).select(
             "influencer_id", "influenced_id", "subject", "strength", happened_at="touched_at"
         )
         touches = touches.anti_join(settled, ["influencer_id", "influenced_id", "subject", "happened_at", "strength"])
+    together = ibis.window(group_by=["influenced_id", "subject", "happened_at", "strength"])
+    sharing = ibis.ifelse(touches.strength == _BUY, touches.count().over(together), 1)
     return touches.select(
         "influencer_id",
         "influenced_id",
@@ -222,7 +228,7 @@ def _unsettled(touches: ir.Table, claims: ir.Table | None) -> ir.Table:
         "happened_at",
         "item_id",
         "strength",
-        weight=ibis.literal(WEIGHT_UNIT, "int64"),
+        weight=(WEIGHT_UNIT // sharing).cast("int64"),
         value=ibis.literal(0, "int64"),
     )
 

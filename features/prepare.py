@@ -20,6 +20,13 @@ ACTS = {
 }
 """Tables whose rows are something that a user did: who, and when."""
 
+NAMED = {
+    "orders": ("referrer_id", "ordered_at"),
+    "share_responses": ("sharer_id", "responded_at"),
+    "memberships": ("inviter_id", "joined_at"),
+}
+"""Tables whose rows name somebody who had acted by then: without a row of their own, promoters would be nobody."""
+
 
 def prepare(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the derived tables that its sources allow.
@@ -45,15 +52,16 @@ def prepare(snapshot: Snapshot) -> Snapshot:
 
 
 def user_acts(snapshot: Snapshot) -> ir.Table:
-    """(user_id, happened_at) of every act; a response also shows that its sharer had shared by then."""
+    """(user_id, happened_at) of every act, and of every act of others that names the user as the one behind it."""
     found = []
     for table, (user, moment) in ACTS.items():
         if table in snapshot:
             rows = snapshot[table]
             found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
-    if snapshot.has("share_responses", "sharer_id"):
-        rows = snapshot["share_responses"]
-        found.append(rows.select(user_id=rows.sharer_id, happened_at=rows.responded_at))
+    for table, (user, moment) in NAMED.items():
+        if snapshot.has(table, user):
+            rows = snapshot[table]
+            found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
     acts = found[0] if len(found) == 1 else ibis.union(*found)
     return acts.filter(acts.user_id.notnull())
 

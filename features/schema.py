@@ -74,6 +74,11 @@ class TableSpec:
         return column in self.by_name
 
     @property
+    def referred_to(self) -> bool:
+        """Whether rows of other tables are looked up here by one column, so that a repeated key would multiply them."""
+        return len(self.key) == 1
+
+    @property
     def by_name(self) -> dict[str, Column]:
         return {column.name: column for column in self.columns}
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,37 @@ from training.timeline import Timeline
 from training.tracking import Tracker
 
 
-@pytest.hookimpl(tryfirst=True)
+MARKET_TESTS = {
+    "tests/serving/test_batch.py",
+    "tests/serving/test_cli_candidates.py",
+    "tests/serving/test_cli_models.py",
+    "tests/serving/test_cli_score.py",
+    "tests/serving/test_scores.py",
+    "tests/training/test_bundle.py",
+    "tests/training/test_explain.py",
+    "tests/training/test_pipeline.py",
+    "tests/training/test_register.py",
+}
+"""Files whose tests share the market: one worker makes it for all of them."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """With ``--dist loadgroup`` one worker makes the market for all tests that need it."""
     for item in items:
-        if "market_file" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("market"))
+        file = item.nodeid.split("::")[0]
+        if "market_file" in getattr(item, "fixturenames", ()) and file not in MARKET_TESTS:
+            raise pytest.UsageError(f"{file} uses the market; add it to MARKET_TESTS in tests/conftest.py")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests go to workers one by one, those of the market to one; pytest 9.2 takes no notice of ``xdist_group`` marks."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class OneMarket(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return "market" if nodeid.split("::")[0] in MARKET_TESTS else nodeid
+
+    return OneMarket(config, log)
 
 
 SMALL = TrainSettings(dates=2, seeds=2, rounds=30, threads=1, resamples=200)

@@ -15,6 +15,9 @@ from features.tables import Tables
 from features.user_table import build_user_table
 from training.matrix import Floats, Matrix, among, to_matrix, values_of
 
+END_OF_TIME = datetime(9999, 1, 1)
+"""The truth of a date is told by all rows there are, however late they were recorded."""
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -63,7 +66,7 @@ class Timeline:
             ImmatureLabelError: the window of ``as_of`` is not closed by then.
         """
         require_mature(self.tables, as_of, known_at)
-        view = self.snapshot(known_at or self.tables.observed_until, people_as_of=as_of)
+        view = self.snapshot(known_at or END_OF_TIME, people_as_of=as_of)
         engine, users = self.tables.engine, self.matrix(as_of).users
         moved = values_of(influence_labels(view, as_of), engine, users, ("influence", "influence_value"))
         nobody = np.zeros(len(users), dtype=bool)

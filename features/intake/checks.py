@@ -94,7 +94,8 @@ def repeat_checks(engine: Engine, spec: TableSpec, table: ir.Table) -> tuple[ir.
     """Checks that need all rows of a table, and the table with the columns that they read.
 
     A key is looked at where all of its columns are given; rows without one are events, which repeat when they are equal
-    in every column. The first row by number stays.
+    in every column. Of repeats the one that was known first stays (then the earliest, then the first by number), so that
+    a later record never takes an earlier one out of a snapshot.
     """
     values = [column for column in table.columns if column not in NOTES]
     key = list(spec.key) if set(spec.key) <= set(values) else []
@@ -102,10 +103,10 @@ def repeat_checks(engine: Engine, spec: TableSpec, table: ir.Table) -> tuple[ir.
     keyless = table.filter(reduce(or_, [table[column].isnull() for column in key])) if key else table
     if key:
         keyed = table.filter([table[column].notnull() for column in key])
-        table, repeats = _with_first(engine, table, keyed, key, "_first_of_key")
+        table, repeats = _with_first(engine, spec, table, keyed, key, "_first_of_key")
         checks += [Check(Defect.DUPLICATE_KEY, spec.key, bad) for bad in repeats]
     if is_event(spec):
-        table, repeats = _with_first(engine, table, keyless, values, "_first_of_row")
+        table, repeats = _with_first(engine, spec, table, keyless, values, "_first_of_row")
         shown = [column.name for column in spec.columns if column.kind is Kind.USER or column.name == spec.event_time]
         columns = tuple(name for name in shown if name in values)
         checks += [Check(Defect.DUPLICATE_EVENT, columns, bad) for bad in repeats]
@@ -113,17 +114,23 @@ def repeat_checks(engine: Engine, spec: TableSpec, table: ir.Table) -> tuple[ir.
 
 
 def _with_first(
-    engine: Engine, table: ir.Table, among: ir.Table, columns: Sequence[str], name: str
+    engine: Engine, spec: TableSpec, table: ir.Table, among: ir.Table, columns: Sequence[str], name: str
 ) -> tuple[ir.Table, list[Bad]]:
     """``table`` with the number of the first row ``among`` those equal in ``columns``, and what tells repeats, if any."""
-    groups = among.group_by(columns).agg(**{name: among[ROW].min(), "_rows": among.count()})
-    repeated = engine.materialise(groups.filter(groups["_rows"] > 1).drop("_rows"))
-    if not engine.to_arrow(repeated.limit(1)).num_rows:
+    groups = among.group_by(columns).agg(_rows=among.count())
+    keys = engine.materialise(groups.filter(groups["_rows"] > 1).drop("_rows"))
+    if not engine.to_arrow(keys.limit(1)).num_rows:
         return table, []
+    rows = among.semi_join(keys, [among[column].identical_to(keys[column]) for column in columns])
+    recorded = [rows[RECORDED_AT].notnull(), rows[RECORDED_AT]] if RECORDED_AT in rows.columns else []
+    happened = [rows[spec.event_time]] if spec.event_time in rows.columns else []
+    known_first = ibis.window(group_by=columns, order_by=[*recorded, *happened, rows[ROW]])
+    placed = rows.mutate(_place=ibis.row_number().over(known_first))
+    repeated = engine.materialise(placed.filter(placed["_place"] == 0).select(*columns, **{name: placed[ROW]}))
     right = repeated.rename({f"_key_{column}": column for column in columns})
     same = [table[column].identical_to(right[f"_key_{column}"]) for column in columns]
     joined = table.left_join(right, same).select(*table.columns, name)
-    return joined, [lambda t: (t[ROW] > t[name]).fill_null(False)]
+    return joined, [lambda t: (t[ROW] != t[name]).fill_null(False)]
 
 
 def _noted(note: str, name: str) -> Bad:

@@ -3,7 +3,7 @@
 import tempfile
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import ibis
@@ -12,12 +12,13 @@ import ibis.expr.types as ir
 from features.dataset import Dataset
 from features.engine import Engine
 from features.errors import ValidationError
-from features.intake.checks import is_event
 from features.intake.landing import land, map_table
 from features.intake.quality import NeedsTables, QualityReport, assess
 from features.intake.validate import Checked, Validator, check_columns
 from features.schema import TABLES
 from features.tables import Tables, complete
+
+DAY_S = 86_400
 
 
 def open_tables(
@@ -57,7 +58,7 @@ def open_tables(
     if "ties" in rows and dataset.tables["ties"].undirected:
         engine.write_parquet(_both_directions(rows["ties"]), folder / "ties-both.parquet")
         rows["ties"] = engine.read_parquet(folder / "ties-both.parquet")
-    tables = Tables(dataset, engine, rows, given, dataset.time.until or _last_event(engine, checked))
+    tables = Tables(dataset, engine, rows, given, dataset.time.until or _observed_until(engine, checked))
     tell("writing the data-quality report")
     return tables, assess(tables, checked, blocks)
 
@@ -67,15 +68,19 @@ def _both_directions(ties: ir.Table) -> ir.Table:
     return ibis.union(ties, turned.select(*ties.columns), distinct=True)
 
 
-def _last_event(engine: Engine, checked: Mapping[str, Checked]) -> datetime:
-    latest: list[datetime | None] = []
-    for name, result in checked.items():
-        spec = TABLES[name]
-        if is_event(spec):
-            times = result.rows[spec.event_time]
-            latest.append(engine.to_arrow(result.rows.aggregate(last=times.max())).column("last")[0].as_py())
-    found = [moment for moment in latest if moment]
-    if not found:
+def _observed_until(engine: Engine, checked: Mapping[str, Checked]) -> datetime:
+    """The end of the data: just after the last order (without orders: response), since labels are told by these.
+
+    Other tables may go on for longer, and do not close a window of which orders are not there yet. Where all times are one
+    time of day the table counts days, and the last day is over.
+    """
+    name = "orders" if "orders" in checked else "share_responses"
+    times = checked[name].rows[TABLES[name].event_time]
+    seconds = times.epoch_seconds()
+    ends = checked[name].rows.aggregate(last=times.max(), times_of_day=(seconds % DAY_S).nunique())
+    found = engine.to_arrow(ends).to_pylist()[0]
+    if found["last"] is None:
         counts = ", ".join(f"{name}: {result.read} read, {result.set_aside} set aside" for name, result in checked.items())
         raise ValidationError(f"no event is left ({counts}); correct the sources, or the columns mapped to event times")
-    return max(found)
+    last: datetime = found["last"].replace(microsecond=0)
+    return last + (timedelta(days=1) if found["times_of_day"] == 1 else timedelta(seconds=1))

@@ -147,6 +147,10 @@ def _cautions(tables: Tables) -> list[str]:
         found.append(dataset.caution)
     if tables.has("ties") and not tables.has("ties", "since"):
         found.append("ties have no dates: features from them may know ties that were made later")
+    if lonely := _lonely_end(tables):
+        found.append(lonely)
+    if tables.has("identities") and not tables.has("identities", "valid_from"):
+        found.append("identities have no dates: accounts are merged at all dates, also before it was known")
     if "attributes" in tables.given and "valid_from" in dataset.tables["attributes"].constants:
         found.append("attributes have one date: they are known from the export's date on, and history is blind to them")
     for name, spec in TABLES.items():
@@ -155,6 +159,23 @@ def _cautions(tables: Tables) -> list[str]:
                 times = " or ".join(column.revealed_by)
                 found.append(f"{name}.{column.name} is never used: without {times} nobody knows when it was known")
     return found
+
+
+def _lonely_end(tables: Tables) -> str | None:
+    """A mistyped year makes the data seem to go on for longer than it does, and labels of empty time."""
+    name = "orders" if "orders" in tables.tables else "share_responses"
+    rows, horizon, until = tables.tables[name], tables.dataset.time.horizon, tables.observed_until
+    at = rows[TABLES[name].event_time]
+    seen = tables.engine.to_arrow(
+        rows.aggregate(first=at.min(), rows=rows.count(), last=rows.count(where=at >= until - horizon))
+    )
+    first, total, last = (seen[column][0].as_py() for column in ("first", "rows", "last"))
+    if first is None or until - first < 2 * horizon or last * 100 >= total * (horizon / (until - first)):
+        return None
+    return (
+        f"only {last:,} of {total:,} rows of {name} lie in the last {horizon.days} days before {until:%Y-%m-%d}: "
+        "is the last time mistyped? correct it, or set time.until"
+    )
 
 
 def render(report: QualityReport, console: Console) -> None:

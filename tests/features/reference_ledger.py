@@ -103,12 +103,18 @@ def reference_ledger(
     for touch in touches:
         one_event = touch.kind == "buy" and any(
             (purchase.person, purchase.subject) == (touch.influenced, touch.subject)
-            and abs(purchase.at - touch.at) <= timedelta(days=1)
+            and timedelta(0) <= touch.at - purchase.at <= timedelta(days=1)
             for purchase in purchases
         )
         if not one_event:
             who = (touch.influencer, touch.influenced, touch.subject)
-            credits_.append(Credit(*who, touch.at, touch.item, touch.kind, 1_000_000, 0))
+            together = {
+                other.influencer
+                for other in touches
+                if other.kind == "buy" and (other.influenced, other.subject, other.at) == (*who[1:], touch.at)
+            }
+            weight = 1_000_000 // len(together) if touch.kind == "buy" else 1_000_000
+            credits_.append(Credit(*who, touch.at, touch.item, touch.kind, weight, 0))
     debut = _debuts(known)
     return [
         {
@@ -228,11 +234,13 @@ def _debuts(known: Mapping[str, Sequence[Row]]) -> dict[str, datetime]:
         ("group_buys", "initiator_id", "opened_at"),
         ("group_buy_members", "user_id", "joined_at"),
         ("memberships", "user_id", "joined_at"),
+        ("orders", "referrer_id", "ordered_at"),
+        ("memberships", "inviter_id", "joined_at"),
         ("engagements", "user_id", "happened_at"),
     ):
         for row in known.get(table, ()):
             if row.get(who):
                 acts.setdefault(row[who], []).append(row[when])
-                if table == "orders":
+                if (table, who) == ("orders", "user_id"):
                     orders.setdefault(row[who], []).append(row[when])
     return {person: min(orders.get(person, moments)) for person, moments in acts.items()}

@@ -19,7 +19,7 @@ def rows(snapshot: Snapshot, table: str, *by: str) -> list[dict[str, Any]]:
 
 def test_acts_are_everything_that_users_did() -> None:
     snapshot = prepared(
-        orders=[{"user_id": "order", "ordered_at": day(1)}, {"user_id": None, "ordered_at": day(1)}],
+        orders=[{"user_id": "order", "ordered_at": day(1)}, {"user_id": None, "referrer_id": "referred", "ordered_at": day(1)}],
         shares=[{"share_id": "s", "sharer_id": "share", "shared_at": day(2)}],
         share_responses=[
             {"sharer_id": "shown by a response", "responder_id": "respond", "responded_at": day(3)},
@@ -27,7 +27,7 @@ def test_acts_are_everything_that_users_did() -> None:
         ],
         group_buys=[{"group_buy_id": "g", "initiator_id": "open", "opened_at": day(5)}],
         group_buy_members=[{"group_buy_id": "g", "user_id": "join", "joined_at": day(6)}],
-        memberships=[{"user_id": "enter", "community_id": "c", "inviter_id": "did not act", "joined_at": day(7)}],
+        memberships=[{"user_id": "enter", "community_id": "c", "inviter_id": "invited", "joined_at": day(7)}],
         engagements=[{"user_id": "engage", "kind": "like", "happened_at": day(8)}],
         rewards=[{"user_id": "did not act", "granted_at": day(9)}],
         outreach=[{"campaign_id": "c", "user_id": "did not act", "contacted_at": day(9)}],
@@ -35,6 +35,7 @@ def test_acts_are_everything_that_users_did() -> None:
     )
     assert [(row["user_id"], row["happened_at"]) for row in rows(snapshot, "acts", "happened_at", "user_id")] == [
         ("order", day(1)),
+        ("referred", day(1)),
         ("share", day(2)),
         ("respond", day(3)),
         ("shown by a response", day(3)),
@@ -42,6 +43,7 @@ def test_acts_are_everything_that_users_did() -> None:
         ("open", day(5)),
         ("join", day(6)),
         ("enter", day(7)),
+        ("invited", day(7)),
         ("engage", day(8)),
     ]
 
