@@ -23,7 +23,6 @@ from training.settings import TrainSettings
 from training.timeline import Timeline
 from training.tracking import Tracker
 
-
 MARKET_TESTS = {
     "tests/serving/test_batch.py",
     "tests/serving/test_cli_candidates.py",
@@ -40,19 +39,20 @@ MARKET_TESTS = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        file = item.nodeid.split("::")[0]
+        file = item.nodeid.partition("::")[0]
         if "market_file" in getattr(item, "fixturenames", ()) and file not in MARKET_TESTS:
             raise pytest.UsageError(f"{file} uses the market; add it to MARKET_TESTS in tests/conftest.py")
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Tests go to workers one by one, those of the market to one; pytest 9.2 takes no notice of ``xdist_group`` marks."""
+    """Files go to workers as a whole, those of the market to one; pytest 9.2 takes no notice of ``xdist_group`` marks."""
     from xdist.scheduler import LoadScopeScheduling
 
     class OneMarket(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return "market" if nodeid.split("::")[0] in MARKET_TESTS else nodeid
+            file = nodeid.partition("::")[0]
+            return "market" if file in MARKET_TESTS else file
 
     return OneMarket(config, log)
 
