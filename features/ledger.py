@@ -220,15 +220,15 @@ def _unsettled(touches: ir.Table, claims: ir.Table | None) -> ir.Table:
         )
         touches = touches.anti_join(settled, ["influencer_id", "influenced_id", "subject", "happened_at", "strength"])
     together = ibis.window(group_by=["influenced_id", "subject", "happened_at", "strength"])
-    sharing = ibis.ifelse(touches.strength == _BUY, touches.count().over(together), 1)
-    return touches.select(
+    counted = touches.mutate(together=touches.count().over(together))
+    return counted.select(
         "influencer_id",
         "influenced_id",
         "subject",
         "happened_at",
         "item_id",
         "strength",
-        weight=(WEIGHT_UNIT // sharing).cast("int64"),
+        weight=ibis.ifelse(counted.strength == _BUY, WEIGHT_UNIT // counted.together, WEIGHT_UNIT).cast("int64"),
         value=ibis.literal(0, "int64"),
     )
 

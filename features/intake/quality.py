@@ -170,7 +170,7 @@ def _lonely_end(tables: Tables) -> str | None:
         rows.aggregate(first=at.min(), rows=rows.count(), last=rows.count(where=at >= until - horizon))
     )
     first, total, last = (seen[column][0].as_py() for column in ("first", "rows", "last"))
-    if first is None or until - first < 2 * horizon or last * 100 >= total * (horizon / (until - first)):
+    if first is None or until - first < 2 * horizon or last * 20 >= total * (horizon / (until - first)):
         return None
     return (
         f"only {last:,} of {total:,} rows of {name} lie in the last {horizon.days} days before {until:%Y-%m-%d}: "

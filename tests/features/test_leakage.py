@@ -107,7 +107,7 @@ def test_later_rows_and_the_order_of_rows_change_no_bit(ranker: Ranker, world_se
 
 
 @given(world_seed=seeds, seed=seeds)
-@settings(max_examples=2, deadline=None)
+@settings(max_examples=12, deadline=None)
 def test_later_rows_reach_no_table_of_a_snapshot(world_seed: int, seed: int) -> None:
     rows = random_rows(world_seed)
     now, then = (take_snapshot(as_tables(world, ENGINE), AS_OF) for world in (rows, later(rows, AS_OF, seed)))

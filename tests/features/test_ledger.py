@@ -223,8 +223,8 @@ def test_a_buy_response_before_its_order_keeps_its_moment_and_the_order_brings_t
     rows = ledger(share_responses=responses, orders=[order("ben", "tea", 11, amount=100)])
     assert brief(rows, "happened_at", "weight", "value", "evidence") == [
         ("ada", "ben", day(10), 500_000, 0, "buy"),
-        ("ada", "ben", day(11), 0, 50, "buy"),
         ("cat", "ben", day(10), 500_000, 0, "buy"),
+        ("ada", "ben", day(11), 0, 50, "buy"),
         ("cat", "ben", day(11), 0, 50, "buy"),
     ]
 

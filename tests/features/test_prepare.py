@@ -19,7 +19,10 @@ def rows(snapshot: Snapshot, table: str, *by: str) -> list[dict[str, Any]]:
 
 def test_acts_are_everything_that_users_did() -> None:
     snapshot = prepared(
-        orders=[{"user_id": "order", "ordered_at": day(1)}, {"user_id": None, "referrer_id": "referred", "ordered_at": day(1)}],
+        orders=[
+            {"user_id": "order", "ordered_at": day(1)},
+            {"user_id": None, "referrer_id": "referred", "ordered_at": day(1)},
+        ],
         shares=[{"share_id": "s", "sharer_id": "share", "shared_at": day(2)}],
         share_responses=[
             {"sharer_id": "shown by a response", "responder_id": "respond", "responded_at": day(3)},

@@ -50,7 +50,8 @@ def test_an_order_export_and_a_roster_become_tables(tmp_path: Path) -> None:
     assert list(orders.columns) == list(TABLES["orders"].by_name)
     assert orders.amount.tolist() == [129900, 900]
     assert tables.given["orders"] == {"user_id", "ordered_at", "amount"}
-    assert tables.observed_until == datetime(2024, 3, 6, 0, 0)
+    # Just after the last order; attributes go on for longer, but labels are told by orders.
+    assert tables.observed_until == datetime(2024, 3, 6, 0, 0, 1)
     assert rows_of(tables, tables.tables["attributes"]).value.tolist() == ["V1"]
     assert len(rows_of(tables, tables.tables["ties"])) == 2
     assert report.set_aside == 0
@@ -98,3 +99,33 @@ def test_a_dataset_without_any_event_left_stops(tmp_path: Path) -> None:
     write_csv(tmp_path / "o.csv", "user_id,ordered_at", "1,2999-01-01")
     with pytest.raises(ValidationError, match=r"no event is left \(orders: 1 read, 1 set aside\)"):
         open_tables(dataset_of(tmp_path, {"orders": {"source": "o.csv"}}), DuckDB(threads=1))
+
+
+def test_days_without_times_are_over_at_their_end(tmp_path: Path) -> None:
+    days = write_csv(tmp_path / "days.csv", "buyer,day", "a,2024-03-01", "b,2024-03-05")
+    orders = {"source": days, "columns": {"user_id": "buyer", "ordered_at": "day"}}
+    tables, _ = open_tables(dataset_of(tmp_path, {"orders": orders}), DuckDB(threads=1))
+    assert tables.observed_until == datetime(2024, 3, 6)
+
+
+def test_of_repeated_orders_the_one_recorded_first_stays(tmp_path: Path) -> None:
+    export = write_csv(
+        tmp_path / "orders.csv",
+        "id,item,buyer,at,recorded",
+        "1,tea,a,2024-01-04 10:00,2024-03-01 09:00",
+        "1,tea,a,2024-01-04 10:00,2024-01-05 09:00",
+        "2,tea,b,2024-02-04 10:00,",
+    )
+    columns = {"order_id": "id", "item_id": "item", "user_id": "buyer", "ordered_at": "at", "recorded_at": "recorded"}
+    orders = {"source": export, "columns": columns}
+    tables, report = open_tables(dataset_of(tmp_path, {"orders": orders}), DuckDB(threads=1))
+    assert report.tables["orders"].set_aside == 1
+    assert rows_of(tables, tables.tables["orders"], "order_id").recorded_at[0] == datetime(2024, 1, 5, 9)
+
+
+def test_a_last_order_far_from_all_others_is_doubted(tmp_path: Path) -> None:
+    rows = [f"u{n},2023-0{1 + n % 6}-1{n % 9}" for n in range(600)]
+    export = write_csv(tmp_path / "orders.csv", "buyer,at", *rows, "typo,2025-01-01")
+    orders = {"source": export, "columns": {"user_id": "buyer", "ordered_at": "at"}}
+    _, report = open_tables(dataset_of(tmp_path, {"orders": orders}), DuckDB(threads=1))
+    assert any("is the last time mistyped" in caution for caution in report.cautions)
