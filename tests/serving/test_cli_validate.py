@@ -22,7 +22,7 @@ def test_the_report_is_the_only_thing_on_standard_output(tmp_path: Path) -> None
     report = tmp_path / "new" / "report.json"
     ran = koc("validate", "--dataset", shop(tmp_path, "a,2024-01-01,100", "b,2024-01-02,200"), "--json", report)
     assert ran.status == 0
-    assert "shop, observed until 2024-01-02" in ran.out
+    assert "shop, observed until 2024-01-03" in ran.out
     assert "reading shop" in ran.err
     assert "reading shop" not in ran.out
     tables = json.loads(report.read_text())
@@ -52,4 +52,4 @@ def test_another_root_reads_other_tables(tmp_path: Path) -> None:
     dataset = shop(tmp_path, "a,2024-01-01,100")
     (tmp_path / "other").mkdir()
     write_csv(tmp_path / "other" / "orders.csv", "buyer,paid at,total", "a,2023-05-05,100")
-    assert "observed until 2023-05-05" in koc("validate", "--dataset", dataset, "--root", tmp_path / "other").out
+    assert "observed until 2023-05-06" in koc("validate", "--dataset", dataset, "--root", tmp_path / "other").out
