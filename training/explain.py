@@ -29,12 +29,14 @@ class Reason:
     texts: tuple[str, ...]
 
     def say(self, facts: Mapping[str, float], window: str) -> str | None:
-        """The first text that the known features of a user fill, as whole numbers; None where none does."""
+        """The first text that the known features of a user fill, as whole numbers; None where none does, or all are 0."""
         known = {name: f"{value:,.0f}" for name, value in facts.items() if not math.isnan(value)}
         for text in self.texts:
             filled = text.replace("{w}", window).replace("{days}", f"{window.removesuffix('d')} days")
-            if all(name in known for _, name, _, _ in Formatter().parse(filled) if name):
-                return filled.format_map(known)
+            named = [name for _, name, _, _ in Formatter().parse(filled) if name]
+            if all(name in known for name in named):
+                # Nobody is on a list because of people whom they did not move.
+                return filled.format_map(known) if any(known[name] != "0" for name in named) else None
         return None
 
 

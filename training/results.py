@@ -10,6 +10,8 @@ from training.metrics import METRICS
 
 TITLES = {"koc": "KOC: influence within the horizon", "churn": "Churn: no order within the horizon"}
 
+LEGEND = 'Each cell: value, then the low and high end of its 95 % interval over users. "a - b": a minus b on the same users.'
+
 
 def render(records: Sequence[Record], console: Console) -> None:
     """Print one table for each task and place: every date, every dataset pooled over dates, and all datasets pooled."""
@@ -20,6 +22,7 @@ def render(records: Sequence[Record], console: Console) -> None:
             # Over one dataset, pooling over datasets repeats its own pooled rows.
             if not (place[0] == POOLED and len(datasets) == 1):
                 _print_place([r for r in records if r.task == task and (r.dataset, r.as_of) == place], console)
+    console.print(LEGEND)
 
 
 def _print_place(records: Sequence[Record], console: Console) -> None:

@@ -48,6 +48,19 @@ notes = Console(stderr=True)
 """Progress and remarks, so that standard output holds results only."""
 
 
+class _Lines:
+    """Progress where no line can be rewritten: one line for each date, not for each of its steps."""
+
+    def __init__(self) -> None:
+        self._told: str | None = None
+
+    def __call__(self, step: str) -> None:
+        head, _, rest = step.partition(": ")
+        if rest and head != self._told:
+            notes.print(f"  {head}", soft_wrap=True, markup=False, highlight=False)
+            self._told = head
+
+
 def given(**options: Path | str | None) -> str:
     """Options as they continue a command that is shown; those without a value, or with their default, are left out."""
     named = {name: value for name, value in options.items() if value is not None and value != DEFAULTS.get(name)}
@@ -76,10 +89,10 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def progress(what: str) -> Iterator[Callable[[str], None]]:
-    """A line that says what is being done; a plain one a step where the output is not a terminal."""
+    """A line that says what is being done; plain lines where the output is not a terminal."""
     if not notes.is_terminal:
         notes.print(what, soft_wrap=True, markup=False)
-        yield lambda _: None
+        yield _Lines()
         return
     with notes.status(escape(what)) as status:
         yield lambda step: status.update(escape(f"{what}: {step}"))

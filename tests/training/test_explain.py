@@ -56,7 +56,8 @@ def test_a_text_is_said_only_where_all_of_it_is_known() -> None:
     reason = Reason("purchases", (), ("orders: {orders_{w}} in {days}, the last {ago} days ago", "orders: {orders_{w}}"))
     assert reason.say({"orders_42d": 1234.0, "ago": 2.4}, "42d") == "orders: 1,234 in 42 days, the last 2 days ago"
     # "the last 0 days ago" would be a lie about somebody who never ordered.
-    assert reason.say({"orders_42d": 0.0, "ago": float("nan")}, "42d") == "orders: 0"
+    assert reason.say({"orders_42d": 3.0, "ago": float("nan")}, "42d") == "orders: 3"
+    assert reason.say({"orders_42d": 0.0, "ago": float("nan")}, "42d") is None
     assert reason.say({"ago": 3.0}, "42d") is None
 
 
@@ -97,12 +98,12 @@ class Raising(Ranker):
 
 def test_nothing_is_said_of_what_a_dataset_does_not_tell() -> None:
     columns = ("shares_42d", "shares_all", "communities_all", "recency_days", "orders_42d", "acts_42d")
-    x = np.array([[2, 5, 1, np.nan, 0, 7]], np.float32)
+    x = np.array([[2, 5, 1, np.nan, 3, 7]], np.float32)
     matrix = Matrix(np.array(["a"], object), x, columns, {"own": columns, "graph": ()})
     for column, expected in {
         "shares_all": "shares: 2 in 42 days, 5 ever",
         "communities_all": "communities joined: 1",
-        "recency_days": "orders: 0 in 42 days",
+        "recency_days": "orders: 3 in 42 days",
         "acts_42d": "acts: 7 in 42 days",
     }.items():
         assert say_reasons(Raising((column,)), matrix, [0], WINDOWS, "42d") == [expected]
