@@ -28,7 +28,7 @@ test: setup  ## Style, types and tests, as CI runs them
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not benchmark"
+	$(BIN)/pytest -n 2 -m "not benchmark"
 
 bench: setup  ## Benchmarks: minutes, gigabytes
 	$(BIN)/pytest -m benchmark -s tests/benchmarks
