@@ -14,7 +14,7 @@ from features.engine import Engine
 from features.user_table import UserTable
 
 Floats = npt.NDArray[np.float64]
-COLUMNS_AT_ONCE = 32
+CELLS_AT_ONCE = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -48,9 +48,10 @@ def to_matrix(table: UserTable, engine: Engine) -> Matrix:
     columns = tuple(column for names in table.columns.values() for column in names)
     users = _ids(engine.to_arrow(table.table.select("user_id").order_by("user_id"))["user_id"])
     x = np.empty((len(users), len(columns)), np.float32)
-    # A few columns at a time, so that the rows are never all in memory twice.
-    for start in range(0, len(columns), COLUMNS_AT_ONCE):
-        some = columns[start : start + COLUMNS_AT_ONCE]
+    # A few columns of a large table at a time, so that its rows are never all in memory twice.
+    width = max(1, CELLS_AT_ONCE // max(1, len(users)))
+    for start in range(0, len(columns), width):
+        some = columns[start : start + width]
         floats = {column: table.table[column].cast("float32") for column in some}
         rows = engine.to_arrow(table.table.select("user_id", **floats).order_by("user_id"))
         for index, column in enumerate(some, start):
