@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,11 @@ def test_records_are_printed_written_and_drawn(shop: Path, tmp_path: Path) -> No
     assert ran.status == 0, ran.err
     assert "Churn: no order within the horizon | shop | 2024-03-01" in " ".join(ran.out.split())
     assert "reading" not in ran.out
-    assert ran.err.splitlines() == ["reading shop", "backtest"]
+    lines = ran.err.splitlines()
+    # What is done, then one line for each date.
+    assert lines[:2] == ["reading shop", "backtest"]
+    assert all(re.fullmatch(r"  \d{4}-\d\d-\d\d", line) for line in lines[2:]), lines
+    assert len(lines) > 3
     records = json.loads(file.read_text())
     assert {record["as_of"] for record in records} == {"2024-03-01", "pooled"}
     assert {record["task"] for record in records} == {"churn"}

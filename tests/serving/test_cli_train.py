@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import pytest
@@ -37,7 +38,11 @@ def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Pa
         "Registered koc version 1 as challenger and champion; "
         f"next: koc score --dataset {shop / 'dataset.toml'} --home {home}"
     )
-    assert ran.err.splitlines() == ["reading shop", "training"]
+    lines = ran.err.splitlines()
+    # What is done, then one line for each date.
+    assert lines[:2] == ["reading shop", "training"]
+    assert all(re.fullmatch(r"  \d{4}-\d\d-\d\d", line) for line in lines[2:]), lines
+    assert len(lines) > 3
     ran = koc("train", "--dataset", shop / "dataset.toml", "--home", home, "--seed", 1)
     # The champion stays: a bare `koc score` would not show the new model.
     assert ran.out.splitlines()[-1].endswith(f"--home {home} --model challenger")
