@@ -6,6 +6,7 @@ from datetime import datetime
 
 import ibis
 import ibis.expr.types as ir
+import pyarrow as pa
 
 from features.dataset import TimeSettings
 from features.engine import Engine
@@ -64,10 +65,14 @@ def take_snapshot(tables: Tables, as_of: datetime, *, people_as_of: datetime | N
     """
     known = {name: _cut(table, TABLES[name], as_of) for name, table in tables.tables.items()}
     if "identities" in known:
-        identities = _cut(tables.tables["identities"], TABLES["identities"], people_as_of or as_of)
-        accounts = tables.engine.from_arrow(merged_accounts(identities, tables.engine))
+        accounts = tables.engine.from_arrow(accounts_known(tables, people_as_of or as_of))
         known = {name: as_people(table, name, accounts) for name, table in known.items()}
     return Snapshot(as_of, tables, known)
+
+
+def accounts_known(tables: Tables, as_of: datetime) -> pa.Table:
+    """Accounts that belong to a person under another id, by the identities known at ``as_of``; see `merged_accounts`."""
+    return merged_accounts(_cut(tables.tables["identities"], TABLES["identities"], as_of), tables.engine)
 
 
 def _cut(table: ir.Table, spec: TableSpec, as_of: datetime) -> ir.Table:

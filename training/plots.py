@@ -1,8 +1,9 @@
-"""Figures for a run: which features matter, whether probabilities hold, and how models compare.
+"""Figures for a run: which features matter, whether probabilities hold, how models compare, and how a list fared.
 
 All are drawn on ``Figure`` objects without pyplot, so that nothing global is kept and threads do not meet.
 """
 
+import textwrap
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,7 @@ from matplotlib.ticker import PercentFormatter
 from features.errors import TrainingError
 from training.intervals import POOLED, Record
 from training.metrics import BINS, METRICS, ece
+from training.replay import DIFFERENCES, GROUPS, NOT_CAUSAL, Replay
 
 BLUE, GREY, FAINT = "#1f5fa8", "#5b6570", "#d9dee4"
 MAX_BARS = 30
@@ -151,4 +153,43 @@ def intervals_plot(records: Sequence[Record], metric: str) -> Figure:
     better = "higher" if higher else "lower"
     title = f"{metric.replace('_', ' ')} by model, {better} is better\nmean of dates with 95 % interval; | single dates"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
+    return figure
+
+
+def replay_plot(replay: Replay, title: str, currency: str) -> Figure:
+    """Each group's value with its 95 % interval, below them the differences and where they are nothing; a column per metric.
+
+    Amounts are drawn in whole units of ``currency``.
+    """
+    heads = {
+        "moved_per_contact": "people moved per contact",
+        "value_per_contact": f"{currency} credited per contact",
+        "moved_anybody": "share who moved anybody",
+    }
+    metrics = [metric for metric in heads if any(estimate.metric == metric for estimate in replay.estimates)]
+    pairs = [*((group, None) for group in GROUPS), *DIFFERENCES]
+    names = [f"{group} - {minus}" if minus else group for group, minus in pairs]
+    figure = _figure(2.0 + 3.2 * len(metrics), 4.9)
+    grid = figure.subplots(2, len(metrics), sharey="row", squeeze=False)
+    for column, metric in enumerate(metrics):
+        scale = 0.01 if metric == "value_per_contact" else 1.0
+        for row, part in enumerate((slice(0, len(GROUPS)), slice(len(GROUPS), None))):
+            axes = grid[row, column]
+            for place, pair in enumerate(pairs[part]):
+                (found,) = (e for e in replay.estimates if (e.group, e.minus) == pair and e.metric == metric)
+                axes.hlines(place, found.ci_low * scale, found.ci_high * scale, color=BLUE, linewidth=2.5, alpha=0.55)
+                axes.plot(found.value * scale, place, "o", color=BLUE, markersize=6)
+            axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+            axes.locator_params(axis="x", nbins=6)
+            axes.set_yticks(range(len(names[part])), names[part])
+            axes.set_ylim(len(names[part]) - 0.4, -0.6)
+            if metric == "moved_anybody":
+                axes.xaxis.set_major_formatter(PercentFormatter(1))
+            _plain(axes, grid="both")
+        grid[0, column].set_title(heads[metric], loc="left", fontsize=10, color=GREY)
+    figure.suptitle(
+        f"{title}\n{replay.people:,} people in each group of {replay.population:,} users, 95 % intervals",
+        x=0.01, ha="left", fontsize=11,
+    )  # fmt: skip
+    figure.supxlabel(textwrap.fill(NOT_CAUSAL, 28 + 45 * len(metrics)), x=0.01, ha="left", fontsize=8, color=GREY)
     return figure

@@ -54,7 +54,7 @@ def open_source(dataset: Dataset, source: TableSource) -> Source:
     """
     if "://" in source.source:
         return _open_database(source.source, source.table, dataset.root)
-    return _open_file(dataset.root / source.source, source.sheet, source.encoding or dataset.encoding)
+    return open_file(dataset.root / source.source, source.sheet, source.encoding or dataset.encoding)
 
 
 def sample(path: Path, rows: int = 1000, sheet: str | None = None, encoding: str | None = None) -> pd.DataFrame:
@@ -70,7 +70,7 @@ def sample(path: Path, rows: int = 1000, sheet: str | None = None, encoding: str
         names, cells = _sheet(path, sheet)
         values = [row for _, row in islice(cells, rows)]
         return pd.DataFrame({name: pd.Series([row[i] for row in values], dtype=object) for i, name in enumerate(names)})
-    source = _open_file(path, sheet, encoding)
+    source = open_file(path, sheet, encoding)
     found: list[pa.RecordBatch] = []
     for batch in source.batches(source.names):
         found.append(batch.slice(0, rows - sum(b.num_rows for b in found)))
@@ -82,7 +82,12 @@ def sample(path: Path, rows: int = 1000, sheet: str | None = None, encoding: str
     return frame.astype({name: object for name in frame.columns if isinstance(frame[name].dtype, pd.StringDtype)})
 
 
-def _open_file(path: Path, sheet: str | None, encoding: str | None) -> Source:
+def open_file(path: Path, sheet: str | None = None, encoding: str | None = None) -> Source:
+    """The table in a file, by the ending of its name; ``sheet`` (default: the first) and ``encoding`` where it has them.
+
+    Raises:
+        DatasetError: as ``open_source``.
+    """
     if not path.exists():
         raise DatasetError(f"no file or folder at {path}; correct `source`, or `root` (--root), in the dataset file")
     if path.name.lower().endswith(_TEXT_SUFFIXES):

@@ -17,6 +17,7 @@ from serving.cli.dictionary import dictionary
 from serving.cli.init import init
 from serving.cli.models import models
 from serving.cli.options import notes
+from serving.cli.replay import replay
 from serving.cli.score import score
 from serving.cli.simulate import simulate
 from serving.cli.train import train
@@ -28,7 +29,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (init, validate, simulate, backtest, train, models, score, candidates, dictionary, demo):
+for command in (init, validate, simulate, backtest, replay, train, models, score, candidates, dictionary, demo):
     app.command(command.__name__)(command)
 
 

@@ -9,7 +9,8 @@ from scipy.stats import binomtest
 from features.errors import TrainingError
 from training.intervals import Evaluation, Record, bootstrap_records
 from training.metrics import ece
-from training.plots import MAX_BARS, importance_plot, intervals_plot, reliability_plot
+from training.plots import MAX_BARS, importance_plot, intervals_plot, reliability_plot, replay_plot
+from training.replay import NOT_CAUSAL, compare
 
 
 def drawn(figure: Figure) -> Figure:
@@ -96,3 +97,23 @@ def test_nothing_to_draw_is_refused() -> None:
         reliability_plot([], [])
     with pytest.raises(TrainingError, match="no pooled values of 'auroc' to draw; the records hold average_precision"):
         intervals_plot(records("jakarta"), "auroc")
+
+
+def test_a_replay_has_its_groups_above_their_differences_and_is_labelled() -> None:
+    users, influence = np.array(["a", "b", "c", "d"], dtype=object), np.array([0.0, 3.0, 0.0, 1.0])
+    found = compare(users, influence, influence, influence * 250, ["a", "b"], resamples=20)
+    figure = drawn(replay_plot(found, "A past list", "EUR"))
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == [
+        "people moved per contact",
+        "EUR credited per contact",
+        "share who moved anybody",
+    ]
+    names = [[label.get_text() for label in axes.get_yticklabels()] for axes in (figure.axes[0], figure.axes[3])]
+    assert names == [["list", "score", "random"], ["list - score", "list - random", "score - random"]]
+    above, below = figure.axes[1], figure.axes[4]
+    # In whole units: the list's two people moved 3 x 2.50 EUR.
+    assert [line.get_xdata()[0] for line in above.get_lines()[:3]] == pytest.approx([3.75, 5.0, 2.5])
+    assert [line.get_xdata()[0] for line in below.get_lines()[:3]] == pytest.approx([-1.25, 1.25, 2.5])
+    assert " ".join(figure.get_supxlabel().split()) == NOT_CAUSAL
+    assert "2 people in each group of 4 users" in text(figure)
+    assert len(replay_plot(compare(users, influence, influence, None, ["a"], resamples=50), "", "EUR").axes) == 4
