@@ -7,7 +7,8 @@ from pathlib import Path
 
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
-from serving.scores import Manifest, ScoreStore, category_influence, score_users
+from serving.evidence import evidence_of
+from serving.scores import Manifest, ScoreStore, category_influence, explained, score_users
 from training.bundle import Bundle
 from training.matrix import Matrix
 from training.timeline import Timeline
@@ -47,8 +48,12 @@ def score_batch(
     require_same_features(bundle, matrix)
     users = score_users(bundle, matrix, timeline.snapshot(moment))
     categories = category_influence(timeline.snapshot(moment))
+    progress("evidence of the first users")
+    evidence = evidence_of(timeline.snapshot(moment), explained(users))
     progress("writing the batch")
-    return store.write(users, categories, dataset=tables.dataset.name, model=f"koc/{version.version}", as_of=moment)
+    return store.write(
+        users, categories, evidence, dataset=tables.dataset.name, model=f"koc/{version.version}", as_of=moment
+    )
 
 
 def require_same_settings(bundle: Bundle, tables: Tables) -> None:

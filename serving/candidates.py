@@ -14,6 +14,9 @@ _COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RIS
 def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
     """Rows of the scores, best first, with ``rank`` from 1 and, for a category, ``category_score``.
 
+    ``next_item``, ``next_item_because`` and ``next_item_because_zh`` tell what to hand each one next; null where nothing
+    is known.
+
     Raises:
         ScoresError: no scores, or a category or stage that the scores do not know.
     """
@@ -34,8 +37,16 @@ def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
         if criteria.stage not in known:
             raise ScoresError(f"no user is in stage {criteria.stage!r}; choose from {', '.join(known)}")
         users = users.filter(pc.equal(users["stage"], criteria.stage))
-    listed = users.slice(0, criteria.limit)
+    listed = _with_next_item(users.slice(0, criteria.limit), store.evidence().next_items)
     return listed.add_column(0, "rank", pa.array(range(1, len(listed) + 1), pa.int64()))
+
+
+def _with_next_item(users: pa.Table, next_items: pa.Table) -> pa.Table:
+    best = next_items.filter(pc.equal(next_items["place"], 1))
+    place = pc.index_in(users["user_id"], value_set=best["user_id"].combine_chunks())
+    for name, column in (("next_item", "item_id"), ("next_item_because", "because"), ("next_item_because_zh", "because_zh")):
+        users = users.append_column(name, pc.take(best[column], place))
+    return users
 
 
 def _by_column(users: pa.Table, column: str) -> pa.Table:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.blocks.lifecycle import STAGES
@@ -19,12 +20,15 @@ from features.errors import ScoresError
 from features.labels import churn_population
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
+from serving.evidence import Evidence
 from training.bundle import Bundle
 from training.explain import say_reasons
 from training.matrix import Floats, Matrix, among
 
 USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "manifest.json", "current"
-EXPLAINED = 1_000
+FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
+FILES = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS)
+EXPLAINED = 10_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
 
 PRIOR = 1.0
@@ -55,9 +59,10 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     stage                string   lifecycle stage
     reason               string   in words, for the first ``EXPLAINED`` users
+    reason_zh            string   the same in Chinese
     attribute columns    string   as of the date
 
-    Without a ranker there are no koc columns and no reason, and the likeliest leavers come first.
+    Without a ranker there are no koc columns and no reasons, and the likeliest leavers come first.
     """
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
     order = np.arange(len(matrix.users))
@@ -79,11 +84,20 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
     if bundle.ranker:
         top = order[:EXPLAINED]
         horizon = f"{snapshot.time.horizon.days}d"
-        said = np.full(len(order), None, dtype=object)
-        said[top] = say_reasons(bundle.ranker, matrix, top.tolist(), snapshot.windows, horizon)
-        columns["reason"] = pa.array(said, pa.string())
+        said = say_reasons(bundle.ranker, matrix, top.tolist(), snapshot.windows, horizon)
+        for name, texts in (("reason", said["en"]), ("reason_zh", said["zh"])):
+            column = np.full(len(order), None, dtype=object)
+            column[top] = texts
+            columns[name] = pa.array(column, pa.string())
     columns |= _attributes(snapshot, matrix)
     return pa.table(columns).take(pa.array(order))
+
+
+def explained(users: pa.Table) -> pa.Array:
+    """The ids of those scored users who have a reason, best first."""
+    if "reason" not in users.column_names:
+        return pa.array([], pa.string())
+    return users.filter(pc.is_valid(users["reason"]))["user_id"].combine_chunks()
 
 
 def category_influence(snapshot: Snapshot) -> pa.Table:
@@ -117,15 +131,29 @@ class ScoreStore:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def write(self, users: pa.Table, categories: pa.Table, *, dataset: str, model: str, as_of: datetime) -> Manifest:
-        """Write a batch and make it current; until the last step the previous batch stays."""
+    def write(
+        self,
+        users: pa.Table,
+        categories: pa.Table,
+        evidence: Evidence | None = None,
+        *,
+        dataset: str,
+        model: str,
+        as_of: datetime,
+    ) -> Manifest:
+        """Write a batch and make it current; until the last step the previous batch stays.
+
+        ``evidence``: None where nobody is explained.
+        """
+        evidence = evidence or Evidence.none()
+        tables = (users, categories, evidence.follow_ups, evidence.next_items)
         batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
         partial.mkdir(parents=True)
         try:
-            pq.write_table(users, partial / USERS)
-            pq.write_table(categories, partial / CATEGORIES)
-            checksums = {name: _sha256(partial / name) for name in (USERS, CATEGORIES)}
+            for name, table in zip(FILES, tables, strict=True):
+                pq.write_table(table, partial / name)
+            checksums = {name: _sha256(partial / name) for name in FILES}
             manifest = Manifest(batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums)
             (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
             partial.rename(self.folder / batch)
@@ -155,7 +183,7 @@ class ScoreStore:
             manifest = Manifest(**{**content, "columns": tuple(content["columns"])})
         except (ValueError, KeyError, TypeError):
             raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`") from None
-        for name in (USERS, CATEGORIES):
+        for name in FILES:
             file = self.folder / batch / name
             if not file.is_file() or _sha256(file) != manifest.checksums.get(name):
                 raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
@@ -168,6 +196,11 @@ class ScoreStore:
     def categories(self) -> pa.Table:
         """Influence by user and category of the current batch; columns as in `category_influence`."""
         return pq.read_table(self.folder / self.current().batch / CATEGORIES)
+
+    def evidence(self) -> Evidence:
+        """Who followed the explained users of the current batch, and what to hand them next."""
+        folder = self.folder / self.current().batch
+        return Evidence(pq.read_table(folder / FOLLOW_UPS), pq.read_table(folder / NEXT_ITEMS))
 
 
 def _attributes(snapshot: Snapshot, matrix: Matrix) -> dict[str, pa.Array]:

@@ -7,6 +7,7 @@ import pytest
 from features.errors import ScoresError
 from serving.candidates import candidates
 from serving.criteria import Criteria, RankBy
+from serving.evidence import Evidence
 from serving.scores import ScoreStore
 
 # Best first, as `score_users` writes them.
@@ -51,6 +52,25 @@ def test_the_best_come_first_with_their_rank(store: ScoreStore) -> None:
     assert listed["rank"].to_pylist() == [1, 2, 3]
     assert listed.column_names[0] == "rank"
     assert ids(candidates(store, Criteria(limit=100))) == ["a", "b", "c", "d"]
+
+
+def test_the_best_next_item_stands_beside_its_user(tmp_path: Path) -> None:
+    handed = pa.table({"user_id": ["c", "a", "a"], "place": [1, 1, 2], "item_id": ["x", "y", "z"], "category": ["tea"] * 3,
+                       "open_people": [1, 2, 2], "because": ["c x", "a y", "a z"],
+                       "because_zh": ["因 x", "因 y", "因 z"]})  # fmt: skip
+    store = ScoreStore(tmp_path)
+    store.write(
+        USERS,
+        CATEGORIES,
+        Evidence(Evidence.none().follow_ups, handed),
+        dataset="shop",
+        model="koc/1",
+        as_of=datetime(2024, 6, 1),
+    )
+    listed = candidates(store, Criteria(limit=3))
+    assert listed["next_item"].to_pylist() == ["y", None, "x"]
+    assert listed["next_item_because"].to_pylist() == ["a y", None, "c x"]
+    assert listed["next_item_because_zh"].to_pylist() == ["因 y", None, "因 x"]
 
 
 def test_likely_leavers_and_people_long_gone_are_left_out(store: ScoreStore) -> None:

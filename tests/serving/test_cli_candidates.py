@@ -3,12 +3,13 @@ import io
 import json
 import subprocess
 import sys
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pyarrow as pa
 import pytest
 
+from serving.evidence import Evidence
 from serving.scores import ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
@@ -39,14 +40,65 @@ def test_csv_is_clean_for_a_file(scored: Scored, tmp_path: Path) -> None:
     assert [row["user_id"] for row in rows] == [row["user_id"] for row in best]
     assert [float(row["koc_score"]) for row in rows] == [row["koc_score"] for row in best]
     assert [row["reason"] for row in rows] == [row["reason"] for row in best]
+    assert [row["reason_zh"] for row in rows] == [row["reason_zh"] for row in best]
+    next_items = best_items(scored)
+    assert [row["next_item"] for row in rows] == [next_items.get(row["user_id"], "") for row in best]
+    assert any(row["next_item"] for row in rows)
 
 
 def test_json_parses_to_the_same_rows(scored: Scored) -> None:
     ran = koc("candidates", "--home", scored.home, "--limit", 4, "--format", "json")
     rows = json.loads(ran.out)
-    assert [{**row, "rank": None} for row in rows] == [
-        {"rank": None, **row} for row in scored.store.users().slice(0, 4).to_pylist()
-    ]
+    best = scored.store.users().slice(0, 4).to_pylist()
+    assert [{name: row[name] for name in best[0]} for row in rows] == best
+    assert [row["next_item"] for row in rows] == [best_items(scored).get(row["user_id"]) for row in best]
+
+
+def best_items(scored: Scored) -> dict[str, str]:
+    """User -> the first item to hand on."""
+    rows = scored.store.evidence().next_items.to_pylist()
+    return {row["user_id"]: row["item_id"] for row in rows if row["place"] == 1}
+
+
+def test_evidence_is_shown_under_each_candidate(tmp_path: Path) -> None:
+    users = pa.table({"user_id": ["a", "b"], "koc_score": [2.0, 1.0], "stage": ["active"] * 2, "reason": ["why a", "why b"]})
+    none = pa.table({"user_id": pa.array([], pa.string()), "category": pa.array([], pa.string()), "influence": [0.0][:0]})
+    moment = pa.array([datetime(2024, 5, 1, 20), datetime(2024, 4, 1)], pa.timestamp("us")).cast(
+        pa.timestamp("us", "Asia/Shanghai")
+    )
+    followed = pa.table({"user_id": ["a", "a"], "influenced_id": ["[c]", "d"], "item_id": ["x", None],
+                         "category": ["tea", None], "happened_at": moment, "evidence": ["tie", "invitation"]})  # fmt: skip
+    handed = pa.table({"user_id": ["b"], "place": [1], "item_id": ["y"], "category": ["toys"], "open_people": [3],
+                       "because": ["bought lately"], "because_zh": ["近期买过"]})  # fmt: skip
+    ScoreStore(tmp_path).write(
+        users, none, Evidence(followed, handed), dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1)
+    )
+    told = " ".join(koc("candidates", "--scores", tmp_path, "--evidence").out.replace("│", " ").split())
+    # The date is that of the dataset's zone.
+    assert "why a 2024-05-02 [c] followed to x (tea): tie 2024-04-01 d followed to no item: invitation" in told
+    assert "why b hand on y (toys): bought lately" in told
+    rows = json.loads(koc("candidates", "--scores", tmp_path, "--evidence", "--format", "json").out)
+    assert [row["influenced_id"] for row in rows[0]["follow_ups"]] == ["[c]", "d"]
+    assert rows[0]["follow_ups"][0]["happened_at"] == "2024-05-02T04:00:00+08:00"
+    assert (rows[0]["next_items"], rows[0]["next_item"]) == ([], None)
+    assert [row["item_id"] for row in rows[1]["next_items"]] == ["y"]
+    assert (rows[1]["next_item"], rows[1]["next_item_because_zh"]) == ("y", "近期买过")
+    assert "followed to" not in koc("candidates", "--scores", tmp_path).out
+
+
+def test_evidence_of_the_market_lies_before_its_date(scored: Scored) -> None:
+    ran = koc("candidates", "--home", scored.home, "--limit", 50, "--format", "json", "--evidence")
+    rows = json.loads(ran.out)
+    cited = [follow_up for row in rows for follow_up in row["follow_ups"]]
+    assert len(cited) > 50
+    as_of = datetime.fromisoformat(scored.manifest.as_of).replace(tzinfo=UTC)
+    assert all(datetime.fromisoformat(follow_up["happened_at"]) < as_of for follow_up in cited)
+
+
+def test_csv_has_no_room_for_evidence(scored: Scored) -> None:
+    ran = koc("candidates", "--home", scored.home, "--evidence", "--format", "csv")
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith("error --evidence has several rows for a candidate")
 
 
 def test_filters_reach_the_list(scored: Scored) -> None:

@@ -15,7 +15,8 @@ from features.errors import ScoresError
 from features.labels import churn_population
 from features.tables import Tables
 from serving import scores as scores_file
-from serving.scores import ScoreStore, category_influence, percentile, score_users
+from serving.evidence import Evidence
+from serving.scores import ScoreStore, category_influence, explained, percentile, score_users
 from tests.busy import DAYS, busy_rows
 from tests.conftest import Scored
 from tests.worlds import day, world
@@ -72,18 +73,25 @@ def test_churn_is_said_of_recent_buyers_alone(users: pa.Table, trained: Trained,
     assert ((known > 0) & (known < 1)).all()
 
 
-def test_the_first_users_have_reasons(users: pa.Table) -> None:
-    reasons = users["reason"].to_pylist()
-    told = min(scores_file.EXPLAINED, len(users))
-    assert all(reasons[:told])
-    assert not any(reasons[told:])
-    assert any("people moved: " in text for text in reasons[:20])
+def test_the_first_users_have_reasons_in_both_languages(
+    trained: Trained, timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scores_file, "EXPLAINED", 40)
+    as_of = trained.bundle.as_of
+    users = score_users(trained.bundle, timeline.matrix(as_of), timeline.snapshot(as_of))
+    for column, said in (("reason", "people moved: "), ("reason_zh", "天带动 ")):
+        reasons = users[column].to_pylist()
+        assert all(reasons[:40])
+        assert not any(reasons[40:])
+        assert any(said in text for text in reasons[:20])
+    assert explained(users).to_pylist() == users["user_id"].to_pylist()[:40]
 
 
 def test_without_a_ranker_the_likeliest_leavers_come_first(trained: Trained, timeline: Timeline) -> None:
     as_of = trained.bundle.as_of
     found = score_users(replace(trained.bundle, ranker=None), timeline.matrix(as_of), timeline.snapshot(as_of))
     assert found.column_names == ["user_id", "churn_probability", "stage"]
+    assert explained(found).to_pylist() == []
     values = found["churn_probability"].to_pylist()
     known = [value for value in values if value is not None]
     assert known == sorted(known, reverse=True)
@@ -147,6 +155,9 @@ def test_a_batch_comes_back_as_written(tmp_path: Path) -> None:
     assert (manifest.dataset, manifest.model, manifest.as_of) == ("shop", "koc/1", "2024-06-01T00:00:00")
     assert store.users().equals(USERS)
     assert store.categories().equals(CATEGORIES)
+    assert store.evidence() == Evidence.none()
+    files = {path.name for path in (tmp_path / "scores" / batch).iterdir()}
+    assert files == {*manifest.checksums, "manifest.json"}
 
 
 def test_the_latest_batch_is_served_and_the_earlier_one_kept(tmp_path: Path) -> None:
@@ -176,7 +187,7 @@ def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytes
     assert written(store) == store.current().batch
 
 
-@pytest.mark.parametrize("name", ["users.parquet", "categories.parquet"])
+@pytest.mark.parametrize("name", ["users.parquet", "categories.parquet", "evidence.parquet", "next_items.parquet"])
 @pytest.mark.parametrize("missing", [True, False])
 def test_altered_and_missing_files_are_refused(tmp_path: Path, name: str, missing: bool) -> None:
     store = ScoreStore(tmp_path)

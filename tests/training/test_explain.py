@@ -1,64 +1,32 @@
-from collections import Counter
-
 import numpy as np
 import pytest
 
-from features.blocks.all import ALL_BLOCKS
-from features.blocks.neighbours import SIDES, neighbour_features
 from features.engine import DuckDB
 from tests.busy import busy_world
+from tests.training.columns import all_columns
 from tests.worlds import day
 from training.backtest import fit_koc, training_folds
-from training.explain import REASONS, Reason, reason_contributions, reason_of_columns, say_reasons
+from training.explain import reason_contributions, reason_of_columns, say_reasons
 from training.matrix import Matrix
 from training.pipeline import Trained
 from training.ranker import Ranker
+from training.reasons import REASONS
 from training.settings import TrainSettings
 from training.timeline import Timeline
 
 WINDOWS = {"14d": None, "42d": None, "84d": None}
 
 
-def all_columns() -> list[str]:
-    """Every column of the whole dictionary."""
-    features = [feature for block in ALL_BLOCKS for feature in block.features]
-    return [column for f in (*features, *neighbour_features(features)) for column in f.columns(WINDOWS)]
-
-
 def test_every_feature_of_the_dictionary_belongs_to_a_reason() -> None:
-    columns = all_columns()
+    columns = all_columns(WINDOWS)
     reasons = dict(zip(columns, (REASONS[index].name for index in reason_of_columns(columns, WINDOWS)), strict=True))
-    assert set(reasons.values()) == {reason.name for reason in REASONS}
+    assert set(reasons.values()) == {reason.name for reason in REASONS if reason.blocks}
     assert reasons["influence_42d"] == "influence given"
-    assert reasons["followers"] == "ties"
+    assert reasons["responses_all"] == "responses drawn"
+    assert reasons["followers"] == "people around"
     assert reasons["followers_sum_followers"] == "people around"
     assert reasons["following_mean_acts_14d"] == "people around"
     assert reasons["recency_days"] == "purchases"
-
-
-def test_every_block_belongs_to_one_reason() -> None:
-    listed = Counter(block for reason in REASONS for block in reason.blocks)
-    assert set(listed) == {block.name for block in ALL_BLOCKS} | {f"neighbours_{side}" for side in SIDES}
-    assert set(listed.values()) == {1}
-
-
-def test_texts_name_features_that_exist() -> None:
-    facts = dict.fromkeys(all_columns(), 3.0)
-    for reason in REASONS:
-        for text in reason.texts:
-            said = Reason(reason.name, reason.blocks, (text,)).say(facts, "42d")
-            assert said is not None, f"{reason.name}: {text!r} names a feature that no block has"
-            assert "3" in said
-            assert "{" not in said
-
-
-def test_a_text_is_said_only_where_all_of_it_is_known() -> None:
-    reason = Reason("purchases", (), ("orders: {orders_{w}} in {days}, the last {ago} days ago", "orders: {orders_{w}}"))
-    assert reason.say({"orders_42d": 1234.0, "ago": 2.4}, "42d") == "orders: 1,234 in 42 days, the last 2 days ago"
-    # "the last 0 days ago" would be a lie about somebody who never ordered.
-    assert reason.say({"orders_42d": 3.0, "ago": float("nan")}, "42d") == "orders: 3"
-    assert reason.say({"orders_42d": 0.0, "ago": float("nan")}, "42d") is None
-    assert reason.say({"ago": 3.0}, "42d") is None
 
 
 def test_contributions_sum_to_the_margin(trained: Trained, timeline: Timeline) -> None:
@@ -78,12 +46,13 @@ def test_reasons_say_what_the_tables_say(trained: Trained, timeline: Timeline) -
     matrix = timeline.matrix(as_of)
     best = np.argsort(-ranker.margin(matrix.select(ranker.columns)))[:50].tolist()
     said = say_reasons(ranker, matrix, best, timeline.snapshot(as_of).windows, "42d")
-    assert len(said) == 50
+    assert len(said["en"]) == len(said["zh"]) == 50
     moved, ever = matrix.column("people_moved_42d")[best], matrix.column("people_moved_all")[best]
-    told = [place for place, text in enumerate(said) if "people moved" in text]
+    told = [place for place, text in enumerate(said["en"]) if "people moved: " in text]
     assert told
     for place in told:
-        assert f"people moved: {moved[place]:.0f} in 42 days, {ever[place]:.0f} ever" in said[place]
+        assert f"people moved: {moved[place]:.0f} in 42 days, {ever[place]:.0f} ever" in said["en"][place]
+        assert f"近 42 天带动 {moved[place]:.0f} 人，累计 {ever[place]:.0f} 人" in said["zh"][place]
 
 
 class Raising(Ranker):
@@ -106,9 +75,10 @@ def test_nothing_is_said_of_what_a_dataset_does_not_tell() -> None:
         "recency_days": "orders: 3 in 42 days",
         "acts_42d": "acts: 7 in 42 days",
     }.items():
-        assert say_reasons(Raising((column,)), matrix, [0], WINDOWS, "42d") == [expected]
+        assert say_reasons(Raising((column,)), matrix, [0], WINDOWS, "42d")["en"] == [expected]
     only = Matrix(matrix.users, matrix.x[:, :1], ("influence_all",), {"own": ("influence_all",), "graph": ()})
-    assert say_reasons(Raising(("influence_all",)), only, [0], WINDOWS, "42d") == ["nothing stands out"]
+    said = say_reasons(Raising(("influence_all",)), only, [0], WINDOWS, "42d")
+    assert said == {"en": ["nothing stands out"], "zh": ["暂无突出原因"]}
 
 
 @pytest.mark.parametrize("table", ["share_responses"])
@@ -118,6 +88,6 @@ def test_a_dataset_of_one_table_is_explained(table: str) -> None:
     ranker = fit_koc(folds, "lightgbm", TrainSettings(rounds=5, seeds=1))
     matrix = folds[0].matrix
     said = say_reasons(ranker, matrix, range(len(matrix.users)), timeline.snapshot(day(60)).windows, "10d")
-    assert len(said) == len(matrix.users)
-    assert all(said)
-    assert not any("followers" in text or "orders" in text for text in said)
+    assert len(said["en"]) == len(said["zh"]) == len(matrix.users)
+    assert all(said["en"])
+    assert not any("followers" in text or "orders" in text for text in said["en"])

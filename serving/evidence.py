@@ -1,0 +1,120 @@
+"""The evidence of a batch: who followed each explained user, and what to hand the user next, with the reason in words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import ibis.expr.types as ir
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.evidence import follow_ups, next_items
+from features.snapshot import Snapshot
+from training.reasons import BETWEEN, LANGUAGES, Language
+
+FRESH: Mapping[Language, tuple[str, ...]] = {
+    "en": (
+        "bought on {date}",
+        "people around who have not: {open_people} of {people}",
+        "first-time buyers in {days} days: {buyers_lately}",
+    ),
+    "zh": ("{date} 买过", "身边 {people} 人中还有 {open_people} 人没买", "近 {days} 天首购 {buyers_lately} 人"),
+}
+"""Of an item that the user bought within the attribution window of ``{days}`` days."""
+
+BEFORE: Mapping[Language, tuple[str, ...]] = {
+    "en": (
+        "people moved to it before: {moved}",
+        "follow-ups in its category: {moved_in_category}",
+        "people around still to be moved: {open_people} of {people}",
+    ),
+    "zh": ("曾带动 {moved} 人", "同类目累计带动 {moved_in_category} 次", "身边 {people} 人中还有 {open_people} 人未被带动"),
+}
+"""Of an item to which the user moved others before."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What is shown beside the reasons of a batch's explained users.
+
+    follow_ups: user_id, influenced_id, item_id, category  string, happened_at  timestamp in the dataset's zone,
+    evidence  string; each user's latest first.
+    next_items: user_id  string, place  int64 from 1, item_id, category  string, open_people  int64, because,
+    because_zh  string; each user's best first.
+    """
+
+    follow_ups: pa.Table
+    next_items: pa.Table
+
+    @staticmethod
+    def none() -> "Evidence":
+        """For a batch in which nobody is explained."""
+        return Evidence(_follow_up_schema("UTC").empty_table(), _NEXT_ITEM_SCHEMA.empty_table())
+
+    def of(self, users: pa.Array) -> "Evidence":
+        """The rows of ``users`` alone."""
+        kept = (table.filter(pc.is_in(table["user_id"], value_set=users)) for table in (self.follow_ups, self.next_items))
+        return Evidence(*kept)
+
+
+def evidence_of(snapshot: Snapshot, users: pa.Array) -> Evidence:
+    """Evidence for ``users`` (ids) from a prepared snapshot; every event lies before its ``as_of``."""
+    if not len(users):
+        return Evidence.none()
+    zone = snapshot.source.dataset.zone
+    wanted = snapshot.engine.from_arrow(pa.table({"user_id": users}))
+    followed = _in_zone(_sorted(snapshot, follow_ups(snapshot, wanted)), "happened_at", zone)
+    options = _in_zone(_sorted(snapshot, next_items(snapshot, wanted)), "taken_at", zone)
+    snapshot.engine.release(wanted)
+    facts, days = options.to_pylist(), snapshot.time.window.days
+    said = {language: pa.array([_because(row, days, language) for row in facts], pa.string()) for language in LANGUAGES}
+    options = options.append_column("because", said["en"]).append_column("because_zh", said["zh"])
+    return Evidence(_as(followed, _follow_up_schema(zone)), _as(options, _NEXT_ITEM_SCHEMA))
+
+
+def _because(row: Mapping[str, Any], days: int, language: Language) -> str:
+    fresh = row["taken_at"] is not None
+    facts = {**row, "days": days, "date": f"{row['taken_at']:%Y-%m-%d}" if fresh else ""}
+    texts = (FRESH if fresh else BEFORE)[language]
+    said = [text.format_map(facts) for text in texts if row["moved_in_category"] or "{moved_in_category}" not in text]
+    return BETWEEN[language].join(said)
+
+
+def _sorted(snapshot: Snapshot, rows: ir.Table) -> pa.Table:
+    return snapshot.engine.to_arrow(rows).sort_by([("user_id", "ascending"), ("place", "ascending")])
+
+
+def _in_zone(rows: pa.Table, column: str, zone: str) -> pa.Table:
+    """``rows`` with the UTC times of ``column`` as moments that print in local time."""
+    moments = rows[column].cast(pa.timestamp("us")).cast(pa.timestamp("us", zone))
+    return rows.set_column(rows.column_names.index(column), column, moments)
+
+
+def _as(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    return rows.select(schema.names).cast(schema)
+
+
+def _follow_up_schema(zone: str) -> pa.Schema:
+    return pa.schema(
+        {
+            "user_id": pa.string(),
+            "influenced_id": pa.string(),
+            "item_id": pa.string(),
+            "category": pa.string(),
+            "happened_at": pa.timestamp("us", zone),
+            "evidence": pa.string(),
+        }
+    )
+
+
+_NEXT_ITEM_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "place": pa.int64(),
+        "item_id": pa.string(),
+        "category": pa.string(),
+        "open_people": pa.int64(),
+        "because": pa.string(),
+        "because_zh": pa.string(),
+    }
+)
