@@ -110,14 +110,14 @@ def test_the_item_that_most_are_left_for_and_most_buy_lately_is_handed_on() -> N
         20,
         items=ITEMS,
         # a bought x, y and z within the window. b has x already; z was bought lately by d and e too, and w long ago.
-        orders=orders(("a", "w", 2), ("a", "x", 16), ("a", "y", 17), ("a", "z", 18), ("b", "x", 1), ("d", "z", 16),
+        orders=orders(("a", "w", 2), ("a", "x", 16), ("a", "y", 18), ("a", "z", 17), ("b", "x", 1), ("d", "z", 16),
                       ("e", "z", 17)),
         ties=followers("a", "b", "c"),
     )  # fmt: skip
     found = rows(snapshot, next_items, "a")
     assert [(r["item_id"], r["open_people"], r["people"], r["buyers_lately"], r["taken_at"]) for r in found] == [
-        ("z", 2, 2, 3, day(18)),
-        ("y", 2, 2, 1, day(17)),
+        ("z", 2, 2, 3, day(17)),
+        ("y", 2, 2, 1, day(18)),
         ("x", 1, 2, 1, day(16)),
     ]
     assert [row["category"] for row in found] == ["tea", "toys", "tea"]
