@@ -10,6 +10,7 @@ from features.blocks.block import Feature, Scope
 from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
 from features.lookback import within_lookback
 from features.snapshot import Snapshot
+from features.tie_table import build_tie_table, tie_features
 
 
 @dataclass(frozen=True)
@@ -18,10 +19,14 @@ class UserTable:
 
     ``table``: user_id and one column per feature; one row for each user with an act before ``as_of``.
     ``columns``: scope -> feature columns, ``own`` (the user's own history) and ``graph`` (the people around).
+    ``ties``: the tie table that graph features were drawn from, see `features.tie_table`; without rows where nobody is
+    known to know anybody. ``tie_columns``: its feature columns. Both tables are held until the caller releases them.
     """
 
     table: ir.Table
     columns: Mapping[Scope, tuple[str, ...]]
+    ties: ir.Table
+    tie_columns: tuple[str, ...]
 
 
 def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambda _: None) -> UserTable:
@@ -30,6 +35,10 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     acts = snapshot["acts"]
     users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
     snapshot = within_lookback(snapshot)
+    progress("ties")
+    ties = build_tie_table(snapshot)
+    tie_columns = tuple(column for feature in tie_features(snapshot) for column in feature.columns(windows))
+    snapshot = snapshot.with_tables(tie_table=ties)
     columns: dict[Scope, list[str]] = {"own": [], "graph": []}
     parts: list[ir.Table] = []
     features: list[Feature] = []
@@ -44,7 +53,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     base = engine.materialise(_joined(users, parts, features, windows))
     engine.release(users, *parts)
     if "pairs" not in snapshot:
-        return UserTable(base, {scope: tuple(names) for scope, names in columns.items()})
+        return UserTable(base, {scope: tuple(names) for scope, names in columns.items()}, ties, tie_columns)
     progress("neighbours")
     added = neighbour_features(features)
     around = []
@@ -55,7 +64,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     columns["graph"] += [column for feature in added for column in feature.columns(windows)]
     table = engine.materialise(_joined(base, around, added, windows))
     engine.release(base, *around)
-    return UserTable(table, {scope: tuple(names) for scope, names in columns.items()})
+    return UserTable(table, {scope: tuple(names) for scope, names in columns.items()}, ties, tie_columns)
 
 
 def _joined(

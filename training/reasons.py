@@ -80,7 +80,7 @@ REASONS: tuple[Reason, ...] = (
         "reach",
         ("followers who buy the same: {shared_with}, with {open_pairs} chances to follow open now",),
         ("身边 {shared_with} 人与其买过同款，目前还有 {open_pairs} 个跟买机会",),
-        blocks=("shared_taste",),
+        blocks=("shared_taste", "open_by_strength"),
     ),
     Reason(
         "people around",
@@ -93,7 +93,7 @@ REASONS: tuple[Reason, ...] = (
             "可触达 {followers} 人，其中双向 {mutual} 人，近 {days} 天共活跃 {followers_sum_acts_{w}} 次",
             "可触达 {followers} 人，其中双向 {mutual} 人",
         ),
-        blocks=(*(f"neighbours_{side}" for side in SIDES), "degrees", "degrees_by_kind", "tie_structure"),
+        blocks=(*(f"neighbours_{side}" for side in SIDES), "degrees", "degrees_by_kind", "tie_structure", "tie_strengths"),
     ),
     Reason(
         "people around, two steps away",

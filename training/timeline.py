@@ -56,7 +56,7 @@ class Timeline:
             snapshot = self.snapshot(as_of)
             table = build_user_table(snapshot, lambda block: self.progress(f"{as_of:%Y-%m-%d}: {block}"))
             self._matrices[as_of] = to_matrix(table, self.tables.engine)
-            self.tables.engine.release(table.table)
+            self.tables.engine.release(table.table, table.ties)
         return self._matrices[as_of]
 
     def labels(self, as_of: datetime, known_at: datetime | None = None) -> Labels:

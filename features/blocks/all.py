@@ -17,6 +17,7 @@ from features.blocks.purchase import (
     purchase_variety,
 )
 from features.blocks.sharing import responses_drawn, responses_given, shares_answered, shares_made
+from features.blocks.strength import open_by_strength, tie_strengths
 from features.blocks.ties import degrees, degrees_by_kind, tie_structure
 
 ALL_BLOCKS: tuple[Block, ...] = (
@@ -48,4 +49,6 @@ ALL_BLOCKS: tuple[Block, ...] = (
     degrees_by_kind,
     tie_structure,
     shared_taste,
+    tie_strengths,
+    open_by_strength,
 )

@@ -4,12 +4,18 @@ import re
 
 from features.blocks.all import ALL_BLOCKS
 from features.dictionary import dictionary_markdown
+from features.tie_table import TIE_BLOCKS
 from tests.features.blocks.full_world import full_user_table
 from tests.paths import REPO
 
+FEATURE = r"^\| `([^`]+)` \|"
+WINDOWS = ("3d", "10d", "20d")
 
-def listed() -> list[str]:
-    return re.findall(r"^\| `([^`]+)` \|", dictionary_markdown(), re.MULTILINE)
+
+def listed() -> tuple[list[str], list[str]]:
+    """Features of the user table and of the tie table."""
+    users, ties = dictionary_markdown().split("\n# Tie table\n")
+    return re.findall(FEATURE, users, re.MULTILINE), re.findall(FEATURE, ties, re.MULTILINE)
 
 
 def test_the_page_in_docs_is_the_generated_one() -> None:
@@ -19,10 +25,14 @@ def test_the_page_in_docs_is_the_generated_one() -> None:
 
 def test_every_column_is_listed_once_and_every_line_is_a_column_in_their_order() -> None:
     _, built = full_user_table()
-    windows = ("3d", "10d", "20d")
-    columns = [name.replace("{w}", w) for name in listed() for w in (windows if "{w}" in name else ("",))]
-    assert len(columns) == len(set(columns))
-    assert columns == [column for column in built.table.columns if column != "user_id"]
+    users, ties = (
+        [name.replace("{w}", w) for name in names for w in (WINDOWS if "{w}" in name else ("",))] for names in listed()
+    )
+    assert len(users) == len(set(users))
+    assert len(ties) == len(set(ties))
+    assert users == [column for column in built.table.columns if column != "user_id"]
+    assert ["user_id", "influencer_id", *ties] == list(built.ties.columns)
+    assert tuple(ties) == built.tie_columns
 
 
 def test_a_line_gives_type_unit_window_and_meaning() -> None:
@@ -38,4 +48,5 @@ def test_a_section_names_what_the_block_needs() -> None:
     page = dictionary_markdown()
     assert "## category_spread\n\nNeeds `orders` (item_id) and `items` (category). Scope: own." in page
     assert "## activity\n\nNeeds any table with events. Scope: own." in page
-    assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == [*(block.name for block in ALL_BLOCKS), "neighbours"]
+    sections = [*(block.name for block in ALL_BLOCKS), "neighbours", *(block.name for block in TIE_BLOCKS), "strength"]
+    assert re.findall(r"^## (\w+)$", page, re.MULTILINE) == sections

@@ -100,7 +100,7 @@ def test_progress_names_each_block(engine: DuckDB) -> None:
     told: list[str] = []
     tables = world(engine=engine, orders=[{"user_id": "a", "ordered_at": day(39)}])
     build_user_table(prepare(take_snapshot(tables, AS_OF)), told.append)
-    assert told[:3] == ["activity", "lifecycle", "purchase frequency"]
+    assert told[:4] == ["ties", "activity", "lifecycle", "purchase frequency"]
 
 
 def test_nobody_at_all_is_a_table_without_rows(engine: DuckDB) -> None:

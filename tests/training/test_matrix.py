@@ -1,7 +1,10 @@
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from features.blocks.block import Scope
 from features.engine import DuckDB
 from features.user_table import UserTable
 from training.matrix import Matrix, among, to_matrix, values_of
@@ -15,7 +18,12 @@ def engine() -> DuckDB:
 @pytest.fixture(scope="module")
 def matrix(engine: DuckDB) -> Matrix:
     table = pa.table({"user_id": ["b", "c", "a"], "acts": [2, 3, 1], "gap": [None, 0.5, 0.25], "near": [20, 30, 10]})
-    return to_matrix(UserTable(engine.from_arrow(table), {"own": ("acts", "gap"), "graph": ("near",)}), engine)
+    return to_matrix(user_table(engine, table, {"own": ("acts", "gap"), "graph": ("near",)}), engine)
+
+
+def user_table(engine: DuckDB, rows: pa.Table, columns: Mapping[Scope, tuple[str, ...]]) -> UserTable:
+    nobody = engine.from_arrow(pa.table({"user_id": pa.array([], pa.string())}))
+    return UserTable(engine.from_arrow(rows), columns, nobody, ())
 
 
 def test_rows_are_sorted_by_user_and_nulls_are_nan(matrix: Matrix) -> None:
@@ -48,5 +56,5 @@ def test_nobody_is_among_nobody(engine: DuckDB) -> None:
 
 def test_a_table_without_users_gives_a_matrix_without_rows(engine: DuckDB) -> None:
     table = pa.table({"user_id": pa.array([], pa.string()), "acts": pa.array([], pa.int64())})
-    empty = to_matrix(UserTable(engine.from_arrow(table), {"own": ("acts",), "graph": ()}), engine)
+    empty = to_matrix(user_table(engine, table, {"own": ("acts",), "graph": ()}), engine)
     assert (len(empty.users), empty.x.shape) == (0, (0, 1))

@@ -19,12 +19,22 @@ from features.prepare import prepare
 from features.schema import TABLES, Kind
 from features.snapshot import Snapshot, take_snapshot
 from features.tables import Tables
+from features.tie_table import build_tie_table
 from tests.features.blocks.full_world import AS_OF, EMPTY_HANDED, emptied, full_rows, full_world, only, without_rows_before
 from tests.paths import REPO
 from tests.worlds import world
 
 EACH = pytest.mark.parametrize("block", ALL_BLOCKS, ids=lambda block: block.name)
-LEDGER_READERS = {"influence_given", "people_moved", "influence_received", "follow_up_rate", "influence_chain"}
+LEDGER_READERS = {
+    "influence_given",
+    "people_moved",
+    "influence_received",
+    "follow_up_rate",
+    "influence_chain",
+    "tie_strengths",
+    "open_by_strength",
+}
+NEED_MORE_THAN_ORDERS = {"influence_given", "people_moved", "influence_received", "influence_chain"}
 RANGES: dict[str, Callable[[pd.Series], pd.Series]] = {
     ", 0 to 1": lambda values: (values >= 0) & (values <= 1),
     ", -1 to 1": lambda values: (values >= -1) & (values <= 1),
@@ -49,7 +59,7 @@ def tables(engine: DuckDB) -> Tables:
 
 @pytest.fixture(scope="module")
 def snapshot(tables: Tables) -> Snapshot:
-    return prepare(take_snapshot(tables, AS_OF))
+    return prepared(tables)
 
 
 @pytest.fixture(scope="module")
@@ -61,20 +71,19 @@ def whole(snapshot: Snapshot) -> dict[str, pa.Table]:
 @pytest.fixture(scope="module")
 def reverse(engine: DuckDB) -> Snapshot:
     rows = {name: list(reversed(part)) for name, part in full_rows().items()}
-    return prepare(take_snapshot(world(engine=engine, **rows), AS_OF))
+    return prepared(world(engine=engine, **rows))
 
 
 @pytest.fixture(scope="module")
 def limited(engine: DuckDB) -> Snapshot:
-    tables = full_world(engine, settings={"lookback": LOOKBACK})
-    return within_lookback(prepare(take_snapshot(tables, AS_OF)))
+    return prepared(full_world(engine, settings={"lookback": LOOKBACK}))
 
 
 @pytest.fixture(scope="module")
 def later(tables: Tables) -> Snapshot:
     """The world that begins at the lookback."""
     events = {name for name in tables.tables if name not in LASTING} | {"memberships"}
-    return prepare(take_snapshot(without_rows_before(tables, AS_OF - LOOKBACK, events), AS_OF))
+    return prepared(without_rows_before(tables, AS_OF - LOOKBACK, events))
 
 
 @pytest.fixture(scope="module")
@@ -82,18 +91,24 @@ def bare(tables: Tables) -> Callable[[Block], Snapshot]:
     """What a block needs and no more, prepared."""
     found: dict[str, Snapshot] = {}
 
-    def prepared(block: Block) -> Snapshot:
+    def needed(block: Block) -> Snapshot:
         key = str(block.needs)
         if key not in found:
-            found[key] = prepare(take_snapshot(only(tables, block.needs), AS_OF))
+            found[key] = prepared(only(tables, block.needs))
         return found[key]
 
-    return prepared
+    return needed
 
 
 @pytest.fixture(scope="module")
 def empty(tables: Tables) -> Snapshot:
-    return prepare(take_snapshot(emptied(tables), AS_OF))
+    return prepared(emptied(tables))
+
+
+def prepared(tables: Tables) -> Snapshot:
+    """What `build_user_table` gives blocks to read."""
+    snapshot = within_lookback(prepare(take_snapshot(tables, AS_OF)))
+    return snapshot.with_tables(tie_table=build_tie_table(snapshot))
 
 
 def built(block: Block, snapshot: Snapshot) -> pa.Table:
@@ -219,7 +234,7 @@ def test_a_block_works_on_no_more_than_it_needs(block: Block, bare: Callable[[Bl
     assert block.available(snapshot)
     table = built(block, snapshot)
     assert {field.name: field.type for field in table.schema} == declared(block, snapshot)
-    if block.name not in LEDGER_READERS - {"follow_up_rate"}:  # orders alone tell nothing of who moved whom
+    if block.name not in NEED_MORE_THAN_ORDERS:  # orders alone tell nothing of who moved whom
         assert table.num_rows > 0
     users = table["user_id"].to_pylist()
     assert len(users) == len(set(users))
