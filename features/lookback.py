@@ -2,7 +2,7 @@
 
 import ibis.expr.types as ir
 
-from features.prepare import adoptions, shared_adoptions
+from features.prepare import adoptions, shared_adoptions, user_acts
 from features.schema import TABLES
 from features.snapshot import Snapshot
 
@@ -19,10 +19,13 @@ def within_lookback(snapshot: Snapshot) -> Snapshot:
     if snapshot.time.lookback is None:
         return snapshot
     clocks = {name: TABLES[name].event_time for name in snapshot.known if name in TABLES and name not in LASTING}
-    clocks |= {"acts": "happened_at", "ledger": "happened_at"}
+    clocks["ledger"] = "happened_at"
     if "purchases" in snapshot:
         clocks["purchases"] = "ordered_at"
     kept = snapshot.with_tables(**{name: since_lookback(snapshot, snapshot[name], at) for name, at in clocks.items() if at})
+    # Anew, since the first engagement of a day may lie before the lookback and the next within it.
+    acts = since_lookback(snapshot, user_acts(kept), "happened_at")
+    kept = kept.with_tables(acts=snapshot.engine.materialise(acts))
     if "adoptions" in snapshot:
         kept = kept.with_tables(adoptions=snapshot.engine.materialise(adoptions(kept)))
     if "shared" in snapshot:

@@ -4,6 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.ledger import influence_ledger, net_amount, with_subject
+from features.local_time import to_local
 from features.snapshot import Snapshot
 
 ALWAYS = "1970-01-01"
@@ -52,11 +53,14 @@ def prepare(snapshot: Snapshot) -> Snapshot:
 
 
 def user_acts(snapshot: Snapshot) -> ir.Table:
-    """(user_id, happened_at) of every act, and of every act of others that names the user as the one behind it."""
+    """(user_id, happened_at) of every act, and of every act of others that names the user as the one behind it.
+
+    Engagements count as `engagement_days` do.
+    """
     found = []
     for table, (user, moment) in ACTS.items():
         if table in snapshot:
-            rows = snapshot[table]
+            rows = engagement_days(snapshot) if table == "engagements" else snapshot[table]
             found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
     for table, (user, moment) in NAMED.items():
         if snapshot.has(table, user):
@@ -64,6 +68,16 @@ def user_acts(snapshot: Snapshot) -> ir.Table:
             found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
     acts = found[0] if len(found) == 1 else ibis.union(*found)
     return acts.filter(acts.user_id.notnull())
+
+
+def engagement_days(snapshot: Snapshot) -> ir.Table:
+    """(user_id, kind, happened_at) of the first engagement of each user, kind and local day.
+
+    A hundred messages a day cost nothing and say no more of somebody than one: volume must not buy a rank.
+    """
+    rows = snapshot["engagements"]
+    local = to_local(rows.happened_at, snapshot.source.dataset.zone, snapshot.as_of)
+    return rows.group_by("user_id", "kind", local_day=local.truncate("D")).agg(happened_at=rows.happened_at.min())
 
 
 def tie_pairs(snapshot: Snapshot) -> ir.Table:

@@ -104,12 +104,13 @@ def joint_purchases(snapshot: Snapshot) -> ir.Table:
     seconds = int(near.total_seconds())
     bought = snapshot["purchases"]
     slot = (bought.ordered_at.epoch_seconds() // seconds).cast("int64")
-    mine = bought.select("user_id", "subject", at=bought.ordered_at, slot=slot)
+    dated = bought.select("user_id", "subject", at=bought.ordered_at, slot=slot)
+    theirs = dated.select("subject", "slot", influencer_id="user_id", their_at="at")
     # A purchase meets those of its own slot of time and of the two beside it: a hub's thousands meet few of a follower's.
-    reach = ibis.union(*(mine.mutate(slot=mine.slot + step) for step in (-1, 0, 1)))
-    theirs = mine.select("subject", "slot", influencer_id="user_id", their_at="at")
-    both = snapshot["shared"].select(*ENDS, "subject")
-    met = both.join(reach, ["user_id", "subject"]).join(theirs, ["influencer_id", "subject", "slot"])
+    # Slots are spread after the join with what both bought, or popular subjects would meet themselves.
+    mine = snapshot["shared"].select(*ENDS, "subject").join(dated, ["user_id", "subject"])
+    mine = mine.mutate(slot=ibis.array([mine.slot - 1, mine.slot, mine.slot + 1]).unnest())
+    met = mine.join(theirs, ["influencer_id", "subject", "slot"])
     met = met.mutate(apart=(met["at"].epoch_seconds() - met.their_at.epoch_seconds()).abs())
     met = met.filter(met.apart <= seconds)
     once = met.group_by(*ENDS, "subject", "at").agg(partners=met.count())

@@ -11,7 +11,7 @@ DECAY_UNIT = 1_000_000
 
 @block({})
 def activity(snapshot: Snapshot) -> ir.Table:
-    """Acts of every kind: orders, shares, responses, joins, engagements.
+    """Acts of every kind: orders, shares, responses, joins, and engagements, of one kind and local day once.
 
     acts_{w}           int64    acts  in the window
     acts_all           int64    acts  in all history

@@ -4,6 +4,7 @@ import ibis.expr.types as ir
 
 from features.blocks.block import block
 from features.lookback import since_lookback
+from features.prepare import engagement_days
 from features.snapshot import Snapshot
 
 
@@ -49,13 +50,13 @@ def invitations(snapshot: Snapshot) -> ir.Table:
 
 @block({"engagements": ()})
 def engagement(snapshot: Snapshot) -> ir.Table:
-    """Posts, reviews, likes, messages, check-ins, live and offline events.
+    """Posts, reviews, likes, messages, check-ins, live and offline events; of one kind and local day they count once.
 
-    engagements_{w}     int64  acts   in the window
-    engagements_all     int64  acts   in all history
+    engagements_{w}     int64  days   in the window, each kind for itself
+    engagements_all     int64  days   in all history, each kind for itself
     engagement_kinds    int64  kinds  different kinds of engagement
     """
-    acts = snapshot["engagements"]
+    acts = engagement_days(snapshot)
     return acts.group_by("user_id").agg(
         **{f"engagements_{w}": acts.count(where=acts.happened_at >= start) for w, start in snapshot.windows.items()},
         engagements_all=acts.count(),

@@ -11,7 +11,7 @@ STRENGTH_UNIT = 1_000_000
 
 STRONG = 2.0
 """Strength from which a tie counts as strong: a bare tie (1) and one unit of evidence, which is a follow-up within the last
-.85 horizons, two joint purchases, or one between people whose tie is mutual. Mutuality alone (1.5) is not enough."""
+.85 horizons, two joint purchases, or one joint purchase along a mutual tie. Mutuality alone (1.5) is not enough."""
 
 
 @block({"ties": ()}, scope="graph")

@@ -103,6 +103,7 @@ def test_later_rows_and_the_order_of_rows_change_no_bit(ranker: Ranker, world_se
     assert changed(now.ledger, then.ledger) == []
     assert changed(now.labels, then.labels) == []
     assert changed(now.features.table, then.features.table) == []
+    assert changed(now.features.ties, then.features.ties) == []
     assert scores(ranker, now) == scores(ranker, then)
 
 

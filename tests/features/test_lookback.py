@@ -50,6 +50,14 @@ def test_history_begins_with_the_first_moment_of_the_lookback_and_what_lasts_sta
     assert len(rows_of(kept.source, kept["ties"])) == len(rows_of(kept.source, kept["memberships"])) == 1
 
 
+def test_an_engagement_counts_also_where_the_first_of_its_day_lies_before_the_lookback() -> None:
+    moments = (day(30) - timedelta(hours=1), day(30) + timedelta(hours=1), day(30) + timedelta(hours=2))
+    said = [{"user_id": "a", "kind": "message", "happened_at": at + timedelta(hours=6)} for at in moments]
+    tables = world(orders=[], engagements=said, settings={"lookback": timedelta(days=9, hours=18)})
+    kept = within_lookback(prepare(take_snapshot(tables, day(40))))
+    assert rows_of(kept.source, kept["acts"])["happened_at"].tolist() == [day(30) + timedelta(hours=7)]
+
+
 def test_the_ledger_is_attributed_with_all_history() -> None:
     # b followed a to x on day 2; on day 31 b knew x, so that only z counts as a follow-up.
     kept = within_lookback(snapshot(timedelta(days=10)))

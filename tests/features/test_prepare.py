@@ -51,6 +51,24 @@ def test_acts_are_everything_that_users_did() -> None:
     ]
 
 
+def test_engagements_of_one_kind_and_local_day_are_one_act_at_the_first_of_them() -> None:
+    said = [
+        ("ben", "message", 8.5),
+        ("ben", "message", 8.1),
+        ("ben", "like", 8.2),
+        ("ben", "message", 9.5),
+        ("cat", "message", 8.3),
+    ]
+    rows_ = [{"user_id": user, "kind": kind, "happened_at": day(at)} for user, kind, at in said]
+    found = rows(prepared(engagements=rows_, orders=[]), "acts", "happened_at")
+    assert [(row["user_id"], row["happened_at"]) for row in found] == [
+        ("ben", day(8.1)),
+        ("ben", day(8.2)),
+        ("cat", day(8.3)),
+        ("ben", day(9.5)),
+    ]
+
+
 def test_pairs_are_distinct_ties_of_two_people_since_the_first() -> None:
     ties = [
         {"user_id": "ben", "influencer_id": "ada", "kind": "friend", "since": day(5)},

@@ -1,5 +1,6 @@
 """Memberships, invitations, engagement and rewards of a few people."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from features.blocks.community import engagement, invitations, memberships, rewards
@@ -80,6 +81,26 @@ def test_engagement() -> None:
             "engagement_kinds": 2,
         }
     }
+
+
+def test_engagements_of_one_kind_and_local_day_are_one() -> None:
+    # 15:30 and 16:30 UTC lie on two days in Shanghai.
+    rows = [
+        {"user_id": "a", "kind": kind, "happened_at": day(39) + timedelta(hours=hour)}
+        for kind, hour in (
+            ("message", 1),
+            ("message", 2),
+            ("like", 2),
+            ("message", 15.5),
+            ("message", 16.5),
+            (None, 1),
+            (None, 2),
+        )
+    ]
+    tables = world(engine=shared_engine(), orders=[], engagements=rows)
+    tables = replace(tables, dataset=tables.dataset.model_copy(update={"zone": "Asia/Shanghai"}))
+    found = by_user(engagement, tables)
+    assert (found["a"]["engagements_3d"], found["a"]["engagement_kinds"]) == (4, 2)
 
 
 def test_rewards() -> None:
