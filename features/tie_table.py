@@ -7,6 +7,7 @@ import ibis.expr.types as ir
 
 from features.blocks.activity import DECAY_UNIT, decayed
 from features.blocks.block import Block, Feature, block
+from features.blocks.ties import KINDS
 from features.ledger import WEIGHT_UNIT
 from features.prepare import ALWAYS
 from features.snapshot import Snapshot
@@ -18,6 +19,29 @@ JOINT = timedelta(hours=6)
 """Purchases of one subject this close in time are a joint purchase or outing; ``min_gap`` where that is longer."""
 
 RARE_UNIT = 1_000_000
+
+KINDS_OF_TIE = tuple(f"kind_{kind.replace('-', '_')}" for kind in KINDS)
+"""Columns of `tie_kinds`."""
+
+
+@block({"ties": ("kind",)})
+def tie_kinds(snapshot: Snapshot) -> ir.Table:
+    """Which kinds of tie join the two; several may.
+
+    kind_friend        int64  -  1 for friends
+    kind_follow        int64  -  1 if the user follows the influencer
+    kind_trust         int64  -  1 if the user trusts the influencer
+    kind_invite        int64  -  1 if the influencer invited the user
+    kind_co_member     int64  -  1 for members of one community
+    """
+    ties = snapshot["ties"]
+    ties = ties.filter(ties.user_id != ties.influencer_id)
+    return ties.group_by(*ENDS).agg(
+        **{
+            column: (ties.kind == kind).fill_null(False).max().cast("int64")
+            for column, kind in zip(KINDS_OF_TIE, KINDS, strict=True)
+        }
+    )
 
 
 @block({})
@@ -156,7 +180,15 @@ def tie_of_sources(snapshot: Snapshot) -> ir.Table:
     return both.mutate(tie_days=ibis.ifelse(both.since > always, snapshot.days_before(both.since), ibis.null("float64")))
 
 
-TIE_BLOCKS: tuple[Block, ...] = (tie_of_sources, follow_ups, returned, common_subjects, joint_purchases, category_fit)
+TIE_BLOCKS: tuple[Block, ...] = (
+    tie_of_sources,
+    tie_kinds,
+    follow_ups,
+    returned,
+    common_subjects,
+    joint_purchases,
+    category_fit,
+)
 
 STRENGTH = Feature("strength", "float64", "-", "how strong the tie is, > 0; see `features.tie_table.tie_strength`")
 CROSSED = Feature("strength_x_open", "float64", "-", "strength x open_subjects: what a strong tie may still follow")
@@ -200,9 +232,10 @@ def tie_features(snapshot: Snapshot) -> tuple[Feature, ...]:
 
 
 def tie_strength(ties: ir.Table) -> ir.FloatingValue:
-    """1 + ln(1 + .) of what speaks for a tie: decayed follow-ups, joint purchases, rare subjects in common, mutuality.
+    """1 + ln(1 + 4 x decayed follow-ups) + ln(1 + joint purchases) + ln(1 + rare subjects in common) + .5 if mutual.
 
-    A tie of which nothing more is known has strength 1.
+    Finite and >= 1; a tie of which nothing more is known has strength 1. A follow-up says most, since it is what the score
+    foretells. Logarithms, because the tenth outing says less than the first. What a dataset does not give adds nothing.
     """
     strength = 1.0 + (1.0 + 4.0 * ties.follows_decayed.fill_null(0.0)).ln()
     if "joint" in ties.columns:

@@ -22,6 +22,7 @@ from features.tie_table import (
     joint_purchases,
     returned,
     tie_features,
+    tie_kinds,
     tie_of_sources,
 )
 from features.user_table import build_user_table
@@ -75,6 +76,20 @@ def test_the_tie_as_the_sources_give_it() -> None:
         ("ben", "ada"): {"tied": 1, "mutual": 1, "tie_days": 10.0},
         ("ada", "ben"): {"tied": 1, "mutual": 1, "tie_days": None},
         ("cat", "ada"): {"tied": 1, "mutual": 0, "tie_days": None},
+    }
+
+
+def test_kinds_of_a_tie_stand_beside_each_other() -> None:
+    kinds = [("ben", "ada", "friend"), ("ben", "ada", "co-member"), ("cat", "ada", None), ("dan", "ada", "follow")]
+    kinds += [("eve", "ada", "invite"), ("fay", "ada", "trust"), ("ada", "ada", "friend")]
+    ties = [{"user_id": user, "influencer_id": influencer, "kind": kind} for user, influencer, kind in kinds]
+    found = by_tie(tie_kinds, small(orders=[], ties=ties))
+    assert {ends[0]: [name for name, is_one in row.items() if is_one] for ends, row in found.items()} == {
+        "ben": ["kind_friend", "kind_co_member"],
+        "cat": [],
+        "dan": ["kind_follow"],
+        "eve": ["kind_invite"],
+        "fay": ["kind_trust"],
     }
 
 
