@@ -55,6 +55,20 @@ def influence_labels(view: Snapshot, as_of: datetime) -> ir.Table:
     )
 
 
+def tie_labels(view: Snapshot, as_of: datetime) -> ir.Table:
+    """What ties carried within the horizon, from the ledger of a later prepared snapshot; others carried nothing.
+
+    Returns:
+        user_id        string
+        influencer_id  string
+        follows        float64  weight that moved the user, > 0
+    """
+    ledger = _within(view["ledger"], "happened_at", view, as_of)
+    ledger = ledger.filter(ledger.weight > 0)
+    carried = ledger.group_by(user_id="influenced_id", influencer_id="influencer_id").agg(weight=ledger.weight.sum())
+    return carried.select("user_id", "influencer_id", follows=carried.weight.cast("int64") / WEIGHT_UNIT)
+
+
 def stayed(view: Snapshot, as_of: datetime) -> ir.Table:
     """(user_id) of those with an order within the horizon; the others of the churn population have churned."""
     return _within(view["orders"], "ordered_at", view, as_of).select("user_id").distinct()

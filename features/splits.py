@@ -3,11 +3,13 @@
 from datetime import datetime, timedelta
 
 
-def training_dates(as_of: datetime, horizon: timedelta, first_event: datetime, *, most: int = 6) -> list[datetime]:
-    """Dates one horizon apart, latest first, whose label windows end before or at ``as_of``.
+def training_dates(
+    as_of: datetime, horizon: timedelta, first_event: datetime, *, most: int = 6, per_horizon: int = 1
+) -> list[datetime]:
+    """Dates ``horizon / per_horizon`` apart, latest first, whose label windows end before or at ``as_of``.
 
     The earliest leaves at least half a horizon of history; at most ``most`` dates. Empty if there is no such date.
     """
-    earliest = first_event + horizon / 2
-    dates = (as_of - horizon * step for step in range(1, most + 1))
+    earliest, step = first_event + horizon / 2, horizon / per_horizon
+    dates = (as_of - horizon - step * number for number in range(most))
     return [date for date in dates if date >= earliest]

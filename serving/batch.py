@@ -10,7 +10,8 @@ from features.tables import Tables
 from serving.evidence import evidence_of
 from serving.scores import Manifest, ScoreStore, category_influence, explained, score_users
 from training.bundle import Bundle
-from training.matrix import Matrix
+from training.frame import Frame
+from training.hybrid import Hybrid
 from training.timeline import Timeline
 from training.tracking import Tracker
 
@@ -42,11 +43,11 @@ def score_batch(
             f"the data ends {tables.observed_until:%Y-%m-%d}, more than a horizon before {moment:%Y-%m-%d}: everybody would "
             "look inactive; score an earlier date, or bring newer tables"
         )
-    matrix = timeline.matrix(moment)
-    if not len(matrix.users):
+    frame = timeline.frame(moment)
+    if not len(frame.users):
         raise ScoresError(f"nobody acted before {moment:%Y-%m-%d}; score a later date")
-    require_same_features(bundle, matrix)
-    users = score_users(bundle, matrix, timeline.snapshot(moment))
+    require_same_features(bundle.hybrid, frame)
+    users = score_users(bundle.hybrid, frame, timeline.snapshot(moment))
     categories = category_influence(timeline.snapshot(moment))
     progress("evidence of the first users")
     evidence = evidence_of(timeline.snapshot(moment), explained(users))
@@ -73,14 +74,15 @@ def require_same_settings(bundle: Bundle, tables: Tables) -> None:
             raise BundleError(f"the model was trained with {name} = {then}, the dataset has {now}; train again")
 
 
-def require_same_features(bundle: Bundle, matrix: Matrix) -> None:
-    """Raise unless ``matrix`` has all features that the models of ``bundle`` read.
+def require_same_features(hybrid: Hybrid, frame: Frame) -> None:
+    """Raise unless ``frame`` has all features of users and ties that the models read.
 
     Raises:
         BundleError: names features that are not there.
     """
-    read = [column for model in (bundle.ranker, bundle.churn) if model for column in model.columns]
-    if absent := [column for column in dict.fromkeys(read) if column not in matrix]:
+    absent = [column for column in hybrid.gnn.columns if column not in frame.matrix]
+    absent += [column for column in (hybrid.ties.tie_columns if hybrid.ties else ()) if column not in frame.ties.columns]
+    if absent:
         raise BundleError(
             f"the model reads {len(absent)} features that the dataset's tables no longer give, such as "
             f"{', '.join(absent[:3])}; map the tables that it was trained on, or train again"

@@ -21,8 +21,9 @@ from features.labels import churn_population
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
 from serving.evidence import Evidence
-from training.bundle import Bundle
 from training.explain import say_reasons
+from training.frame import Frame
+from training.hybrid import Hybrid
 from training.matrix import Floats, Matrix, among
 
 USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "manifest.json", "current"
@@ -48,8 +49,8 @@ class Manifest:
     checksums: Mapping[str, str]
 
 
-def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
-    """One row per user of the matrix, best first, equal scores by user_id.
+def score_users(hybrid: Hybrid, frame: Frame, snapshot: Snapshot) -> pa.Table:
+    """One row per user of the frame, best first, equal scores by user_id.
 
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
@@ -62,32 +63,31 @@ def score_users(bundle: Bundle, matrix: Matrix, snapshot: Snapshot) -> pa.Table:
     reason_zh            string   the same in Chinese
     attribute columns    string   as of the date
 
-    Without a ranker there are no koc columns and no reasons, and the likeliest leavers come first.
+    Without evidence of influence there are no koc columns and no reasons, and the likeliest leavers come first.
     """
+    matrix, said = frame.matrix, hybrid.said(frame)
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
     order = np.arange(len(matrix.users))
-    if bundle.ranker:
-        margin = bundle.ranker.margin(matrix.select(bundle.ranker.columns))
-        order = np.lexsort((matrix.users.astype(str), -margin))
-        columns["koc_score"] = pa.array(np.exp(margin))
-        columns["koc_percentile"] = pa.array(percentile(margin))
-        columns["expected_value"] = pa.array(np.exp(margin) * _value_each(matrix), from_pandas=True)
+    if said.margin is not None:
+        order = np.lexsort((matrix.users.astype(str), -said.margin))
+        columns["koc_score"] = pa.array(np.exp(said.margin))
+        columns["koc_percentile"] = pa.array(percentile(said.margin))
+        columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
-    if bundle.churn:
+    if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
         known = among(matrix.users, churn_population(snapshot), snapshot.engine)
-        probability = np.where(known, bundle.churn.probability(matrix.select(bundle.churn.columns)), np.nan)
+        probability = np.where(known, said.churn, np.nan)
         columns["churn_probability"] = pa.array(probability, mask=~known)
-        if not bundle.ranker:
+        if said.margin is None:
             order = np.lexsort((matrix.users.astype(str), -probability))
     columns["stage"] = pa.array(np.array(STAGES, dtype=object)[matrix.column("stage").astype(int)], pa.string())
-    if bundle.ranker:
+    if said.margin is not None:
         top = order[:EXPLAINED]
-        horizon = f"{snapshot.time.horizon.days}d"
-        said = say_reasons(bundle.ranker, matrix, top.tolist(), snapshot.windows, horizon)
-        for name, texts in (("reason", said["en"]), ("reason_zh", said["zh"])):
+        texts = say_reasons(hybrid, frame, said, top.tolist())
+        for name, language in (("reason", texts["en"]), ("reason_zh", texts["zh"])):
             column = np.full(len(order), None, dtype=object)
-            column[top] = texts
+            column[top] = language
             columns[name] = pa.array(column, pa.string())
     columns |= _attributes(snapshot, matrix)
     return pa.table(columns).take(pa.array(order))

@@ -1,114 +1,130 @@
 """Models and baselines judged on several past dates, each seeing only what was known then."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 import numpy as np
 
-from features.errors import LeakageError, TrainingError
+from features.blocks.strength import open_by_strength, tie_strengths
+from features.errors import TrainingError
 from features.labels import require_mature
 from training.baselines import churn_baselines, koc_baselines
-from training.churn import ChurnModel, fit_churn
+from training.calibrate import fit_calibration
+from training.churn import probability_of
+from training.folds import Panel, training_folds
+from training.frame import Frame
+from training.hybrid import View, churn_view, columns_of, gnn_outputs, ranker_view, stacked, tie_view
 from training.intervals import Evaluation, Record, bootstrap_records
-from training.matrix import Floats, Matrix
+from training.matrix import Floats
 from training.metrics import Task
-from training.ranker import Ranker, fit_ranker
+from training.ranker import Ranker
 from training.settings import TrainSettings
-from training.timeline import Labels, Timeline
+from training.tie_model import TieModel
+from training.timeline import Timeline
 
-SERVED = "lightgbm"
+SERVED = "hybrid"
 """The model that the product serves."""
 
-SCOPES: Mapping[str, tuple[str, ...]] = {"lightgbm_own": ("own",), "lightgbm": ("own", "graph")}
-"""Learned models -> the scopes of the features that they read."""
+OF_TIES = ("strength", "strength_x_open")
+"""Columns of ties that tell their strength; of users, those of ``OF_USERS``."""
+
+OF_USERS = (tie_strengths, open_by_strength)
 
 
 @dataclass(frozen=True)
-class Fold:
-    """The training rows of one date: features, and labels as they were known when the model was fitted."""
+class Opinion:
+    """What one model says of the users of the test date, ``said`` (N,), and of training rows unseen, see `View`."""
 
-    as_of: datetime
-    matrix: Matrix
-    labels: Labels
+    said: Floats
+    unseen: Floats
+
+    @classmethod
+    def of(cls, view: View[Ranker | TieModel], frame: Frame) -> "Opinion":
+        return cls(view.model.margin(frame), view.unseen)
 
 
-def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> list[Fold]:
-    """Rows to learn from for a model that is used at ``as_of``, latest date first.
+def evaluate(
+    timeline: Timeline, as_of: datetime, settings: TrainSettings, *, ablations: bool = False, at_least: int = 0
+) -> dict[Task, Evaluation]:
+    """Task -> scores of every model at one test date and what happened afterwards.
 
-    Raises:
-        TrainingError: no date before ``as_of`` has a closed label window and enough history.
-        LeakageError: a label window reaches past ``as_of``.
+    ablations: also judge the hybrid without each of its parts. at_least: influence counts only of those who moved so many
+    different people.
     """
-    dates = timeline.training_dates(as_of, settings.dates)
-    horizon = timeline.tables.dataset.time.horizon
-    if not dates:
-        first = timeline.first_event(as_of)
-        raise TrainingError(
-            f"no training date before {as_of:%Y-%m-%d}: one needs half a horizon of history and a closed window "
-            f"of {horizon.days} days, and the first order or response is {f'of {first:%Y-%m-%d}' if first else 'later'}; "
-            "choose a later date or a shorter horizon"
-        )
-    if late := [date for date in dates if date + horizon > as_of]:
-        dates_late = ", ".join(f"{date:%Y-%m-%d}" for date in late)
-        raise LeakageError(f"the label windows of {dates_late} reach past {as_of:%Y-%m-%d}; train on earlier dates")
-    return [Fold(date, timeline.matrix(date), timeline.labels(date, known_at=as_of)) for date in dates]
-
-
-def model_columns(model: str, matrix: Matrix) -> tuple[str, ...]:
-    """Feature columns that a learned model reads, in the order of the dictionary."""
-    return tuple(column for scope, columns in matrix.scopes.items() if scope in SCOPES[model] for column in columns)
-
-
-def fit_koc(folds: Sequence[Fold], model: str, settings: TrainSettings) -> Ranker:
-    """Fit a learned KOC model on all users of all folds."""
-    columns = model_columns(model, folds[0].matrix)
-    x = np.concatenate([fold.matrix.select(columns) for fold in folds])
-    return fit_ranker(x, np.concatenate([fold.labels.influence for fold in folds]), columns, settings)
-
-
-def fit_leave(folds: Sequence[Fold], model: str, settings: TrainSettings) -> ChurnModel:
-    """Fit a learned churn model on the churn population of all folds."""
-    columns = model_columns(model, folds[0].matrix)
-    x = np.concatenate([fold.matrix.select(columns)[fold.labels.churn_known] for fold in folds])
-    label = np.concatenate([fold.labels.churned[fold.labels.churn_known] for fold in folds])
-    _, person = np.unique(np.concatenate([f.matrix.users[f.labels.churn_known] for f in folds]), return_inverse=True)
-    return fit_churn(x, label, person % 2 == 0, columns, settings)
-
-
-def evaluate(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> dict[Task, Evaluation]:
-    """Task -> scores of every model at one test date and what happened afterwards."""
     require_mature(timeline.tables, as_of)
-    folds = training_folds(timeline, as_of, settings)
-    matrix, snapshot, dataset = timeline.matrix(as_of), timeline.snapshot(as_of), timeline.tables.dataset
+    panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
+    frame, snapshot, name = timeline.frame(as_of), timeline.snapshot(as_of), timeline.tables.dataset.name
     truth = timeline.labels(as_of)
+    columns = columns_of(frame.matrix)
+    timeline.progress(f"{as_of:%Y-%m-%d}: graph network")
+    gnn, unseen = gnn_outputs(panel, columns, settings)
+    said = gnn.outputs(frame)
     found: dict[Task, Evaluation] = {}
     if timeline.has_influence:
-        scores = koc_baselines(matrix, snapshot)
-
-        def influence(model: str) -> Floats:
-            timeline.progress(f"{as_of:%Y-%m-%d}: {model} of influence")
-            ranker = fit_koc(folds, model, settings)
-            return ranker.margin(matrix.select(ranker.columns))
-
-        scores |= _each_model(matrix, influence)
-        found["koc"] = Evaluation(dataset.name, as_of, matrix.users, truth.influence, scores)
+        timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
+        scores = koc_baselines(frame.matrix, snapshot)
+        opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
+        own = columns_of(frame.matrix, ("own",))
+        alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
+        if ties := tie_view(panel, settings):
+            opinions["ties"] = Opinion.of(ties, frame)
+        opinions["gnn"] = Opinion(said[:, 0], unseen[:, 0])
+        scores |= {"lightgbm_own": alone.said, **{model: opinion.said for model, opinion in opinions.items()}}
+        scores[SERVED] = _stacked(opinions, panel)
+        if ablations:
+            timeline.progress(f"{as_of:%Y-%m-%d}: ablations")
+            scores |= _ablations(panel, frame, opinions, alone, settings)
+        counted = np.where(truth.people_moved >= at_least, truth.influence, 0.0)
+        found["koc"] = Evaluation(name, as_of, frame.users, counted, scores)
     if timeline.has_churn:
-        of = truth.churn_known
-        scores = {name: score[of] for name, score in churn_baselines(matrix, snapshot).items()}
-
-        def leaving(model: str) -> Floats:
-            timeline.progress(f"{as_of:%Y-%m-%d}: {model} of churn")
-            churn = fit_leave(folds, model, settings)
-            return churn.probability(matrix.select(churn.columns)[of])
-
-        scores |= _each_model(matrix, leaving)
-        found["churn"] = Evaluation(dataset.name, as_of, matrix.users[of], truth.churned[of].astype(float), scores)
+        timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
+        of, learned = truth.churn_known, panel.churn_known
+        scores = {model: score[of] for model, score in churn_baselines(frame.matrix, snapshot).items()}
+        own, left = columns_of(frame.matrix, ("own",)), panel.churned[learned]
+        model, odds = churn_view(panel, columns, settings)
+        less = churn_view(panel, own, settings)[0] if own != columns else model
+        scores |= {"lightgbm_own": less.probability(frame)[of], "lightgbm": model.probability(frame)[of]}
+        calibration = fit_calibration(probability_of(unseen[learned, 1]), left)
+        scores["gnn"] = calibration.apply(probability_of(said[of, 1]))
+        scores[SERVED] = model.joined(odds, unseen[learned, 1], left).probability(frame, said[:, 1])[of]
+        found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores)
     return found
 
 
-def evaluate_all(timelines: Sequence[Timeline], settings: TrainSettings) -> dict[Task, list[Evaluation]]:
-    """All models on all test dates of all datasets.
+def _stacked(opinions: Mapping[str, Opinion], panel: Panel) -> Floats:
+    stack = stacked({model: opinion.unseen for model, opinion in opinions.items()}, panel)
+    return stack.margin(np.stack([opinions[view].said for view in stack.views], axis=1))
+
+
+def _ablations(
+    panel: Panel, frame: Frame, opinions: Mapping[str, Opinion], alone: Opinion, settings: TrainSettings
+) -> dict[str, Floats]:
+    """The hybrid without the network, without ties, without their strength, and without purchases as edges."""
+    own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
+    strength = {column for block in OF_USERS for column in block.columns(frame.windows)}
+    plain = tuple(column for column in columns if column not in strength)
+
+    def network(columns: Sequence[str], without: str) -> Opinion:
+        gnn, unseen = gnn_outputs(panel, columns, settings, (without,))
+        return Opinion(gnn.outputs(frame)[:, 0], unseen[:, 0])
+
+    weaker = {"lightgbm": Opinion.of(ranker_view(panel, plain, settings), frame), "gnn": network(plain, "strength")}
+    if ties := tie_view(panel, settings, OF_TIES):
+        weaker["ties"] = Opinion.of(ties, frame)
+    parts = {
+        "gnn": {model: opinion for model, opinion in opinions.items() if model != "gnn"},
+        "ties": {"lightgbm": alone, "gnn": network(own, "ties")},
+        "strength": weaker,
+        "items": {**opinions, "gnn": network(columns, "items")},
+    }
+    return {f"{SERVED}-without-{part}": _stacked(rest, panel) for part, rest in parts.items()}
+
+
+def evaluate_all(
+    timelines: Sequence[Timeline], settings: TrainSettings, *, ablations: bool = False, at_least: int = 0
+) -> dict[Task, list[Evaluation]]:
+    """All models on all test dates of all datasets; arguments as in `evaluate`.
 
     Raises:
         TrainingError: the history is too short for any test date.
@@ -126,7 +142,7 @@ def evaluate_all(timelines: Sequence[Timeline], settings: TrainSettings) -> dict
         for as_of in dates:
             require_mature(timeline.tables, as_of)
         for as_of in dates:
-            for task, evaluation in evaluate(timeline, as_of, settings).items():
+            for task, evaluation in evaluate(timeline, as_of, settings, ablations=ablations, at_least=at_least).items():
                 by_task[task].append(evaluation)
     return by_task
 
@@ -143,19 +159,11 @@ def judge(evaluations: Mapping[Task, Sequence[Evaluation]], settings: TrainSetti
     return records
 
 
-def backtest(timelines: Sequence[Timeline], settings: TrainSettings) -> list[Record]:
-    """Judge all models on all test dates of all datasets; raises as `evaluate_all` does."""
-    return judge(evaluate_all(timelines, settings), settings)
-
-
-def _each_model(matrix: Matrix, fitted: Callable[[str], Floats]) -> dict[str, Floats]:
-    """Scores of every learned model; models that read the same features (no tie is mapped) are fitted once."""
-    scores: dict[tuple[str, ...], Floats] = {}
-    for model in SCOPES:
-        columns = model_columns(model, matrix)
-        if columns not in scores:
-            scores[columns] = fitted(model)
-    return {model: scores[model_columns(model, matrix)] for model in SCOPES}
+def backtest(
+    timelines: Sequence[Timeline], settings: TrainSettings, *, ablations: bool = False, at_least: int = 0
+) -> list[Record]:
+    """Judge all models on all test dates of all datasets; arguments and errors as in `evaluate_all`."""
+    return judge(evaluate_all(timelines, settings, ablations=ablations, at_least=at_least), settings)
 
 
 def _common(evaluations: Sequence[Evaluation]) -> list[str]:

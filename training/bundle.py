@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,15 @@ from features.dataset import Dataset
 from features.errors import BundleError
 from training.calibrate import Calibration
 from training.churn import ChurnModel
+from training.gnn import Gnn
+from training.hybrid import Hybrid
 from training.ranker import Ranker
+from training.stack import Stack
+from training.tie_model import TieModel
 
 MANIFEST = "manifest.json"
-FORMAT = 1
-ALWAYS = ("dataset.json", "metrics.json", "training.json")
+FORMAT = 2
+ALWAYS = ("dataset.json", "gnn.json", "gnn.safetensors", "metrics.json", "training.json")
 """Files of every bundle; those of its models come and go with them."""
 
 
@@ -27,8 +31,7 @@ class Bundle:
     """A trained model and what it was made from.
 
     ``as_of``: the models learned from what was known before this date. ``fingerprint``: SHA-256 of the training rows.
-    ``metrics``: records of the backtest that was run before training. ``ranker`` is None without evidence of influence,
-    ``churn`` without orders.
+    ``metrics``: records of the backtest that was run before training.
     """
 
     dataset: Dataset
@@ -36,8 +39,7 @@ class Bundle:
     settings: Mapping[str, Any]
     fingerprint: str
     metrics: Sequence[Mapping[str, Any]]
-    ranker: Ranker | None
-    churn: ChurnModel | None
+    hybrid: Hybrid
 
     def save(self, folder: Path) -> Path:
         """Write the bundle into an empty or new folder; equal bundles give equal bytes."""
@@ -51,17 +53,20 @@ class Bundle:
                 {"as_of": self.as_of.isoformat(), "settings": dict(self.settings), "fingerprint": self.fingerprint}
             ),
         }
-        if self.ranker:
-            texts["ranker.json"] = _json({"columns": self.ranker.columns, "members": len(self.ranker.boosters)})
-            for member, booster in enumerate(self.ranker.boosters):
-                texts[f"ranker-{member}.txt"] = booster.model_to_string()
-        if self.churn:
-            texts["churn.json"] = _json({"columns": self.churn.columns})
-            texts["churn.txt"] = self.churn.booster.model_to_string()
-            texts["calibration.json"] = self.churn.calibration.to_json()
+        texts["gnn.json"] = _json(self.hybrid.gnn.to_dict())
+        if ranker := self.hybrid.ranker:
+            texts |= _ensemble("ranker", {"columns": ranker.columns}, ranker.boosters)
+        if ties := self.hybrid.ties:
+            texts |= _ensemble("ties", {"tie_columns": ties.tie_columns, "end_columns": ties.end_columns}, ties.boosters)
+        if churn := self.hybrid.churn:
+            texts |= _ensemble("churn", {"columns": churn.columns, "with_gnn": churn.with_gnn}, churn.boosters)
+            texts["calibration.json"] = churn.calibration.to_json()
+        if stack := self.hybrid.stack:
+            texts["stack.json"] = _json(asdict(stack))
         for name, text in texts.items():
             (folder / name).write_text(text, encoding="utf-8")
-        checksums = {name: _sha256(folder / name) for name in sorted(texts)}
+        (folder / "gnn.safetensors").write_bytes(self.hybrid.gnn.weights())
+        checksums = {name: _sha256(folder / name) for name in sorted([*texts, "gnn.safetensors"])}
         (folder / MANIFEST).write_text(_json({"format": FORMAT, "files": checksums}), encoding="utf-8")
         return folder
 
@@ -74,23 +79,29 @@ class Bundle:
         """
         files = _checked(folder)
         training = json.loads(files["training.json"])
-        ranker = churn = None
+        ranker = ties = churn = stack = None
         if "ranker.json" in files:
-            content = json.loads(files["ranker.json"])
-            members = [files[f"ranker-{member}.txt"] for member in range(content["members"])]
-            ranker = Ranker(tuple(content["columns"]), [lightgbm.Booster(model_str=text) for text in members])
+            content, boosters = _members("ranker", files)
+            ranker = Ranker(tuple(content["columns"]), boosters)
+        if "ties.json" in files:
+            content, boosters = _members("ties", files)
+            ties = TieModel(tuple(content["tie_columns"]), tuple(content["end_columns"]), boosters)
         if "churn.json" in files:
-            columns = tuple(json.loads(files["churn.json"])["columns"])
-            calibration = Calibration.from_json(files["calibration.json"])
-            churn = ChurnModel(columns, lightgbm.Booster(model_str=files["churn.txt"]), calibration)
+            content, boosters = _members("churn", files)
+            calibration = Calibration.from_json(files["calibration.json"].decode())
+            churn = ChurnModel(tuple(content["columns"]), boosters, calibration, content["with_gnn"])
+        if "stack.json" in files:
+            content = json.loads(files["stack.json"])
+            views, weights, centre = (tuple(content[name]) for name in ("views", "weights", "centre"))
+            stack = Stack(views, weights, centre, content["bias"])
+        gnn = Gnn.load(json.loads(files["gnn.json"]), files["gnn.safetensors"])
         return cls(
             dataset=Dataset.model_validate_json(files["dataset.json"]),
             as_of=datetime.fromisoformat(training["as_of"]),
             settings=training["settings"],
             fingerprint=training["fingerprint"],
             metrics=json.loads(files["metrics.json"]),
-            ranker=ranker,
-            churn=churn,
+            hybrid=Hybrid(ranker, ties, gnn, stack, churn),
         )
 
 
@@ -99,7 +110,7 @@ def bundle_checksum(folder: Path) -> str:
     return _sha256(folder / MANIFEST)
 
 
-def _checked(folder: Path) -> dict[str, str]:
+def _checked(folder: Path) -> dict[str, bytes]:
     path = folder / MANIFEST
     if not path.is_file():
         raise BundleError(f"no {MANIFEST} in {folder}; it is not a bundle, or it was not written to the end: train again")
@@ -117,7 +128,20 @@ def _checked(folder: Path) -> dict[str, str]:
             raise BundleError(f"{folder / name} is missing; download the bundle again")
         if _sha256(folder / name) != checksum:
             raise BundleError(f"{folder / name} does not match its checksum in {MANIFEST}; download the bundle again")
-    return {name: (folder / name).read_text(encoding="utf-8") for name in checksums}
+    return {name: (folder / name).read_bytes() for name in checksums}
+
+
+def _ensemble(name: str, content: Mapping[str, Any], boosters: Sequence[lightgbm.Booster]) -> dict[str, str]:
+    """File -> text of an ensemble of trees: what it reads, and its members."""
+    members = {f"{name}-{member}.txt": booster.model_to_string() for member, booster in enumerate(boosters)}
+    return {f"{name}.json": _json({**content, "members": len(boosters)}), **members}
+
+
+def _members(name: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any], list[lightgbm.Booster]]:
+    """What `_ensemble` wrote."""
+    content = json.loads(files[f"{name}.json"])
+    texts = [files[f"{name}-{member}.txt"].decode() for member in range(content["members"])]
+    return content, [lightgbm.Booster(model_str=text) for text in texts]
 
 
 def _json(content: Any) -> str:

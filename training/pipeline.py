@@ -5,8 +5,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from features.tables import Tables
-from training.backtest import SERVED, Fold, evaluate_all, fit_koc, fit_leave, judge, training_folds
+from training.backtest import evaluate_all, judge
 from training.bundle import Bundle
+from training.folds import Fold, Panel, training_folds
+from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
 from training.metrics import Task
 from training.settings import TrainSettings
@@ -36,20 +38,23 @@ def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], Non
     as_of = tables.observed_until
     folds = training_folds(timeline, as_of, settings)
     progress("fitting the model to be served")
-    ranker = fit_koc(folds, SERVED, settings) if timeline.has_influence else None
-    churn = fit_leave(folds, SERVED, settings) if timeline.has_churn else None
+    panel = Panel.of(folds, settings.groups)
+    hybrid = fit_hybrid(panel, settings, influence=timeline.has_influence, churn=timeline.has_churn)
     metrics = [record.to_dict() for record in records]
-    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, ranker, churn)
+    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid)
     return Trained(bundle, records, evaluations, folds)
 
 
 def fingerprint(folds: Sequence[Fold]) -> str:
-    """SHA-256 of all training rows: dates, users, features and labels, in a fixed order."""
+    """SHA-256 of all training rows: dates, users, ties, features and labels, in a fixed order."""
     digest = hashlib.sha256()
     for fold in folds:
         digest.update(fold.as_of.isoformat().encode())
-        digest.update("\n".join(fold.matrix.columns).encode())
-        digest.update("\n".join(fold.matrix.users).encode())
-        for values in (fold.matrix.x, fold.labels.influence, fold.labels.churned, fold.labels.churn_known):
+        matrix, ties, labels = fold.frame.matrix, fold.frame.ties, fold.labels
+        for names in (matrix.columns, matrix.users, ties.columns):
+            digest.update("\n".join(names).encode())
+        for values in (matrix.x, ties.followers, ties.influencers, ties.x, labels.influence, labels.follows):
             digest.update(values.tobytes())
+        for flags in (labels.churned, labels.churn_known):
+            digest.update(flags.tobytes())
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""The KOC ranker: LightGBM on influence within the horizon."""
+"""The user ranker: LightGBM on influence within the horizon, from a user's features."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,37 +8,40 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
+from training.crossfit import Groups, Rows, cross_fit
+from training.frame import Frame
 from training.matrix import Floats
-from training.parallel import fit_each
 from training.settings import TrainSettings
 
-TWEEDIE_POWER = 1.3
+TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": 1.3}
+"""A Tweedie objective fits zeros and a long tail (Zhou, Qian and Yang, Tweedie gradient boosting, 2022)."""
 
 
 @dataclass(frozen=True)
 class Ranker:
-    """An ensemble over seeds; ``columns`` are the features it reads, in order."""
+    """An ensemble of which each member has not seen one group of people; ``columns`` are the features it reads, in order."""
 
     columns: tuple[str, ...]
     boosters: Sequence[lightgbm.Booster]
 
-    def margin(self, x: npt.NDArray[np.float32]) -> Floats:
-        """x: (N, F). Mean raw margin (N,), the log of expected influence; it orders users."""
+    def margin(self, frame: Frame) -> Floats:
+        """(N,) mean raw margin of the frame's users, the log of expected influence; it orders users."""
+        x = frame.matrix.select(self.columns)
         margins: Floats = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
         return margins
 
-    def influence(self, x: npt.NDArray[np.float32]) -> Floats:
-        """x: (N, F). Expected influence (N,) within the horizon, > 0: the exponential of the margin."""
-        return np.exp(self.margin(x))
-
     def contributions(self, x: npt.NDArray[np.float32]) -> Floats:
-        """x: (N, F). SHAP values (N, F + 1), the last the base; each row sums to the margin."""
+        """x: (n, F). SHAP values (n, F + 1), the last the base; each row sums to its margin."""
         shares: Floats = np.mean([booster.predict(x, pred_contrib=True) for booster in self.boosters], axis=0)
         return shares
 
 
-def fit_ranker(x: npt.NDArray[np.float32], influence: Floats, columns: Sequence[str], settings: TrainSettings) -> Ranker:
-    """x: (N, F); influence: (N,) >= 0. A Tweedie objective (Zhou, Qian and Yang, 2022) fits its zeros and long tail.
+def fit_ranker(
+    x: npt.NDArray[np.float32], influence: Floats, groups: Groups, columns: Sequence[str], settings: TrainSettings
+) -> tuple[Ranker, Floats]:
+    """The ranker, and the margin (N,) that each row got from the member that has not seen its person.
+
+    x: (N, F); influence: (N,) >= 0; groups: (N,) of people.
 
     Raises:
         TrainingError: nobody influenced anybody in the training rows.
@@ -48,11 +51,13 @@ def fit_ranker(x: npt.NDArray[np.float32], influence: Floats, columns: Sequence[
             f"none of {len(influence):,} training rows has influence > 0; map more evidence (ties, shares, referrers), or "
             "choose a longer horizon or attribution window"
         )
-    objective = {"objective": "tweedie", "tweedie_variance_power": TWEEDIE_POWER}
 
-    def fit(seed: int) -> lightgbm.Booster:
-        rows = lightgbm.Dataset(x, influence, feature_name=list(columns))
-        return lightgbm.train(settings.lightgbm(seed, **objective), rows, settings.rounds)
+    def fit(group: int, rows: Rows) -> lightgbm.Booster:
+        data = lightgbm.Dataset(x[rows], influence[rows], feature_name=list(columns))
+        return lightgbm.train(settings.lightgbm(settings.seed + group, **TWEEDIE), data, settings.rounds)
 
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    return Ranker(tuple(columns), fit_each(fit, seeds, settings.threads))
+    def margin(booster: lightgbm.Booster, rows: Rows) -> Floats:
+        return np.asarray(booster.predict(x[rows], raw_score=True)) if rows.any() else np.empty(0)
+
+    boosters, unseen = cross_fit(fit, margin, groups, settings.groups, settings.threads)
+    return Ranker(tuple(columns), boosters), unseen

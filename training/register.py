@@ -1,14 +1,15 @@
 """A trained bundle with its evidence in MLflow, registered as the challenger."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
+import lightgbm
 import numpy as np
 
 from training.backtest import SERVED
 from training.pipeline import Trained
 from training.plots import importance_plot, reliability_plot
-from training.ranker import Ranker
 from training.tracking import Tracker
 
 
@@ -21,20 +22,23 @@ def register(trained: Trained, tracker: Tracker) -> int:
         run.params({**bundle.settings, "horizon_days": bundle.dataset.time.horizon.days, "credit": bundle.dataset.credit})
         run.params({"training_dates": ", ".join(f"{fold.as_of:%Y-%m-%d}" for fold in trained.folds)})
         run.records(trained.records)
-        if model := bundle.ranker or bundle.churn:
-            run.document("features.json", list(model.columns))
-        if bundle.ranker:
-            run.figure("ranker-importance.png", importance_plot(bundle.ranker.columns, _gains(bundle.ranker)))
-        if bundle.churn:
-            gain = bundle.churn.booster.feature_importance("gain")
-            run.figure("churn-importance.png", importance_plot(bundle.churn.columns, gain))
+        hybrid = bundle.hybrid
+        run.document("features.json", list(hybrid.gnn.columns))
+        if hybrid.stack:
+            run.params(
+                {f"weight_{view}": weight for view, weight in zip(hybrid.stack.views, hybrid.stack.weights, strict=True)}
+            )
+        for name, model in {"ranker": hybrid.ranker, "churn": hybrid.churn}.items():
+            if model:
+                run.figure(f"{name}-importance.png", importance_plot(model.columns, _gains(model.boosters)))
+        if hybrid.churn:
             run.figure("churn-reliability.png", reliability_plot(*_judged_churn(trained)))
         with tempfile.TemporaryDirectory() as folder:
             return tracker.register(run, bundle.save(Path(folder) / "bundle"))
 
 
-def _gains(ranker: Ranker) -> np.ndarray:
-    gains: np.ndarray = np.mean([booster.feature_importance("gain") for booster in ranker.boosters], axis=0)
+def _gains(boosters: Sequence[lightgbm.Booster]) -> np.ndarray:
+    gains: np.ndarray = np.mean([booster.feature_importance("gain") for booster in boosters], axis=0)
     return gains
 
 

@@ -18,7 +18,8 @@ import pyarrow.compute as pc
 from features.errors import TrainingError
 from features.labels import require_mature
 from features.snapshot import accounts_known
-from training.backtest import SERVED, fit_koc, training_folds
+from training.folds import Panel, training_folds
+from training.hybrid import fit_hybrid
 from training.intervals import LEVELS
 from training.matrix import Floats
 from training.settings import TrainSettings
@@ -158,8 +159,10 @@ def scores_at(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> F
     Raises:
         TrainingError: the history before ``as_of`` is too short, or holds no influence.
     """
-    ranker = fit_koc(training_folds(timeline, as_of, settings), SERVED, settings)
-    return ranker.margin(timeline.matrix(as_of).select(ranker.columns))
+    panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
+    margin = fit_hybrid(panel, settings, influence=True, churn=False).said(timeline.frame(as_of)).margin
+    assert margin is not None
+    return margin
 
 
 def replay_date(timeline: Timeline, as_of: datetime | None = None) -> datetime:

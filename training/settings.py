@@ -8,17 +8,26 @@ from typing import Any
 class TrainSettings:
     """Sizes and seeds of training.
 
-    ``dates``: most training dates, one horizon apart. ``seeds``: ensemble members, seeded ``seed``, ``seed + 1``, ...
-    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``threads``: models fitted at the same
-    time, each on one thread. ``resamples``: bootstrap resamples of every interval.
+    ``dates``: most training dates; ``dates_per_horizon``: how many of them begin within one horizon (above 1 their label
+    windows overlap). ``groups``: groups of people, and members of each ensemble, each of which has not seen one group.
+    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``tie_rows``: ties without a follow-up that the tie
+    model learns from. ``width``, ``epochs``, ``hops``, ``dropout``, ``gnn_rate``: of the graph network, see `training.gnn`.
+    ``threads``: models fitted at the same time, each on one thread. ``resamples``: bootstrap resamples of every interval.
     """
 
     dates: int = 6
-    seeds: int = 4
+    dates_per_horizon: int = 1
+    groups: int = 4
     seed: int = 0
     rounds: int = 150
     leaves: int = 15
     learning_rate: float = 0.05
+    tie_rows: int = 1_000_000
+    width: int = 32
+    epochs: int = 14
+    hops: int = 2
+    dropout: float = 0.5
+    gnn_rate: float = 0.003
     threads: int = 2
     resamples: int = 1000
 

@@ -6,14 +6,17 @@ from datetime import datetime
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 
-from features.labels import churn_population, influence_labels, require_mature, stayed
+from features.labels import churn_population, influence_labels, require_mature, stayed, tie_labels
 from features.prepare import prepare
 from features.snapshot import Snapshot, take_snapshot
 from features.splits import training_dates
 from features.tables import Tables
 from features.user_table import build_user_table
-from training.matrix import Floats, Matrix, among, to_matrix, values_of
+from training.frame import Frame, build_frame, place_among
+from training.matrix import Floats, Matrix, among, values_of
 
 END_OF_TIME = datetime(9999, 1, 1)
 """The truth of a date is told by all rows there are, however late they were recorded."""
@@ -21,43 +24,51 @@ END_OF_TIME = datetime(9999, 1, 1)
 
 @dataclass(frozen=True)
 class Labels:
-    """What the users of a matrix did within the horizon, in its order of users.
+    """What the users and ties of a frame did within the horizon, in their order.
 
-    ``influence``: (N,) people moved, >= 0. ``influence_value``: (N,) minor units. ``churned``: (N,) no order.
-    ``churn_known``: (N,) member of the churn population (an order in the two horizons before).
+    ``influence``: (N,) people moved, >= 0. ``influence_value``: (N,) minor units. ``people_moved``: (N,)
+    different people. ``churned``: (N,) no order.
+    ``churn_known``: (N,) member of the churn population (an order in the two horizons before). ``follows``: (E,) weight that
+    each tie carried, >= 0.
     """
 
     influence: Floats
     influence_value: Floats
+    people_moved: Floats
     churned: npt.NDArray[np.bool_]
     churn_known: npt.NDArray[np.bool_]
+    follows: Floats
 
 
 @dataclass
 class Timeline:
-    """Cached snapshots, matrices and labels of one dataset."""
+    """Cached snapshots, frames and labels of one dataset."""
 
     tables: Tables
     progress: Callable[[str], None] = lambda _: None
     _snapshots: dict[tuple[datetime, datetime], Snapshot] = field(default_factory=dict)
-    _matrices: dict[datetime, Matrix] = field(default_factory=dict)
+    _frames: dict[datetime, Frame] = field(default_factory=dict)
 
     def snapshot(self, as_of: datetime, *, people_as_of: datetime | None = None) -> Snapshot:
         """The prepared snapshot at ``as_of``; ``people_as_of`` matters where identities are mapped."""
         people = (people_as_of or as_of) if "identities" in self.tables.tables else as_of
         if (as_of, people) not in self._snapshots:
-            self.progress(f"{as_of:%Y-%m-%d}: snapshot and ledger")
+            self.progress("the truth: ledger" if as_of == END_OF_TIME else f"{as_of:%Y-%m-%d}: snapshot and ledger")
             self._snapshots[as_of, people] = prepare(take_snapshot(self.tables, as_of, people_as_of=people))
         return self._snapshots[as_of, people]
 
+    def frame(self, as_of: datetime) -> Frame:
+        """Features of all users with an act before ``as_of``, with their ties and purchases."""
+        if as_of not in self._frames:
+            snapshot, engine = self.snapshot(as_of), self.tables.engine
+            table = build_user_table(snapshot, lambda block: self.progress(f"{as_of:%Y-%m-%d}: {block}"))
+            self._frames[as_of] = build_frame(table, snapshot)
+            engine.release(table.table, table.ties)
+        return self._frames[as_of]
+
     def matrix(self, as_of: datetime) -> Matrix:
         """Features of all users with an act before ``as_of``."""
-        if as_of not in self._matrices:
-            snapshot = self.snapshot(as_of)
-            table = build_user_table(snapshot, lambda block: self.progress(f"{as_of:%Y-%m-%d}: {block}"))
-            self._matrices[as_of] = to_matrix(table, self.tables.engine)
-            self.tables.engine.release(table.table, table.ties)
-        return self._matrices[as_of]
+        return self.frame(as_of).matrix
 
     def labels(self, as_of: datetime, known_at: datetime | None = None) -> Labels:
         """Labels of ``matrix(as_of).users`` as they were known at ``known_at`` (default: at the end of the data).
@@ -67,21 +78,41 @@ class Timeline:
         """
         require_mature(self.tables, as_of, known_at)
         view = self.snapshot(known_at or END_OF_TIME, people_as_of=as_of)
-        engine, users = self.tables.engine, self.matrix(as_of).users
-        moved = values_of(influence_labels(view, as_of), engine, users, ("influence", "influence_value"))
+        engine, frame = self.tables.engine, self.frame(as_of)
+        users = frame.users
+        moved = values_of(influence_labels(view, as_of), engine, users, ("influence", "influence_value", "people_moved"))
         nobody = np.zeros(len(users), dtype=bool)
         has_orders = "orders" in view
         return Labels(
             moved["influence"],
             moved["influence_value"],
+            moved["people_moved"],
             churned=~among(users, stayed(view, as_of), engine) if has_orders else nobody,
             churn_known=among(users, churn_population(self.snapshot(as_of)), engine) if has_orders else nobody,
+            follows=self._follows(view, as_of),
         )
 
-    def training_dates(self, as_of: datetime, most: int) -> list[datetime]:
+    def _follows(self, view: Snapshot, as_of: datetime) -> Floats:
+        frame = self.frame(as_of)
+        carried = self.tables.engine.to_arrow(tie_labels(view, as_of))
+        # By id, not by row: whoever has not acted yet is in no row, and winning them counts most.
+        people = frame.ties.follower_ids.unique()
+        pairs = (
+            place_among(carried["user_id"], people),
+            place_among(carried["influencer_id"], pa.array(frame.users, pa.string())),
+        )
+        known = (pairs[0] >= 0) & (pairs[1] >= 0)
+        keys, weights = (pairs[0] * len(frame.users) + pairs[1])[known], carried["follows"].to_numpy()[known]
+        wanted = place_among(frame.ties.follower_ids, people) * len(frame.users) + frame.ties.influencers
+        found = pc.take(pa.array(weights), pc.index_in(pa.array(wanted), value_set=pa.array(keys)))
+        follows: Floats = pc.fill_null(found, 0.0).to_numpy()
+        return follows
+
+    def training_dates(self, as_of: datetime, most: int, per_horizon: int = 1) -> list[datetime]:
         """Dates to learn from for a model that is used at ``as_of``, latest first; see `features.splits`."""
         first = self.first_event(as_of)
-        return training_dates(as_of, self.tables.dataset.time.horizon, first, most=most) if first else []
+        horizon = self.tables.dataset.time.horizon
+        return training_dates(as_of, horizon, first, most=most, per_horizon=per_horizon) if first else []
 
     def default_test_dates(self, most: int = 3) -> list[datetime]:
         """Where to judge when the dataset does not say: the last closed windows, a horizon apart, that leave history."""

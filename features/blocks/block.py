@@ -1,7 +1,7 @@
 """What a feature block is: a function from a snapshot to one row per user, and the features that its docstring lists."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -26,7 +26,7 @@ class Feature:
     unit: str
     meaning: str
 
-    def columns(self, windows: Mapping[str, object]) -> list[str]:
+    def columns(self, windows: Iterable[str]) -> list[str]:
         """Names in a user table, one per window."""
         if WINDOW not in self.name:
             return [self.name]
@@ -51,7 +51,7 @@ class Block:
         """Whether the snapshot's dataset gives all that the block needs."""
         return all(snapshot.has(table, *columns) for table, columns in self.needs.items())
 
-    def columns(self, windows: Mapping[str, object]) -> list[str]:
+    def columns(self, windows: Iterable[str]) -> list[str]:
         """Feature columns of the block, in the order of the dictionary."""
         return [column for feature in self.features for column in feature.columns(windows)]
 

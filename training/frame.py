@@ -1,0 +1,110 @@
+"""All that models read of one date: users with their features, the ties between them, and who bought what."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import ibis.expr.types as ir
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.engine import Engine
+from features.snapshot import Snapshot
+from features.tie_table import ENDS
+from features.user_table import UserTable
+from training.matrix import Floats, Matrix, to_matrix
+
+Places = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Ties:
+    """Who may follow whom, sorted by influencer, then by follower; influencers who never acted are left out.
+
+    ``followers``: (E,) row of the matrix, -1 for somebody who has not acted yet. ``follower_ids``: (E,) their ids.
+    ``influencers``: (E,) row of the matrix. ``x``: (E, T) float32, nan where unknown. ``columns``: (T,) names; see
+    `features.tie_table`.
+    """
+
+    followers: Places
+    follower_ids: pa.Array
+    influencers: Places
+    x: npt.NDArray[np.float32]
+    columns: tuple[str, ...]
+
+    def select(self, columns: Sequence[str]) -> npt.NDArray[np.float32]:
+        """(E, len(columns)) in the order asked for."""
+        return self.x[:, [self.columns.index(column) for column in columns]]
+
+    def __len__(self) -> int:
+        return len(self.followers)
+
+
+@dataclass(frozen=True)
+class Purchases:
+    """Who bought what, one row per user and subject: ``users`` (P,) rows of the matrix, ``subjects`` (P,) codes from 0,
+    ``age_days`` (P,) from the last purchase of it to ``as_of``."""
+
+    users: Places
+    subjects: Places
+    age_days: Floats
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Users, ties and purchases as they were known at one date.
+
+    ``windows``: suffixes of windowed features, such as ``42d``, the shortest first; ``horizon_days``: that of the labels.
+    """
+
+    matrix: Matrix
+    ties: Ties
+    purchases: Purchases | None
+    windows: tuple[str, ...]
+    horizon_days: float
+
+    @property
+    def users(self) -> npt.NDArray[np.object_]:
+        """(N,) ids, ascending."""
+        return self.matrix.users
+
+
+def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
+    """Read the user table and tie table of ``snapshot`` into memory, in an order that depends on ids only."""
+    engine = snapshot.engine
+    matrix = to_matrix(table, engine)
+    users = pa.array(matrix.users, pa.string())
+    bought = None
+    if snapshot.has("orders", "item_id"):
+        taken = snapshot["adoptions"]
+        bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, users)
+    ties = _ties(table.ties, table.tie_columns, engine, users)
+    return Frame(matrix, ties, bought, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
+
+
+def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, users: pa.Array) -> Ties:
+    floats = {column: table[column].cast("float32") for column in columns}
+    rows = engine.to_arrow(table.select(*ENDS, **floats).order_by([*reversed(ENDS)]))
+    influencers = place_among(rows["influencer_id"], users)
+    acted = influencers >= 0
+    rows = rows.filter(pa.array(acted))
+    x = np.stack([rows[column].to_numpy() for column in columns], axis=1)
+    ids = rows["user_id"].combine_chunks()
+    return Ties(place_among(ids, users), ids, influencers[acted], x, tuple(columns))
+
+
+def _purchases(taken: ir.Table, engine: Engine, users: pa.Array) -> Purchases:
+    rows = engine.to_arrow(taken.order_by(["user_id", "subject"]))
+    # Sorted by id, so that codes do not depend on the order in which subjects are met.
+    subjects = pc.unique(rows["subject"].combine_chunks()).sort()
+    buyers = place_among(rows["user_id"], users)
+    known = buyers >= 0
+    return Purchases(buyers[known], place_among(rows["subject"], subjects)[known], rows["age"].to_numpy()[known])
+
+
+def place_among(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Places:
+    """(n,) place of each id among ``known``, -1 for ids that are not among them."""
+    place = pc.index_in(ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids, value_set=known)
+    found: Places = pc.fill_null(place, -1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return found

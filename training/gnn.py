@@ -1,0 +1,207 @@
+"""The graph network: influence and churn of a user from own features and from those carried along the paths of the graph."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.torch
+import torch
+from torch import nn
+from torch.nn import functional
+
+from training.crossfit import Groups
+from training.frame import Frame
+from training.graph import build_graph
+from training.matrix import Floats
+from training.propagate import propagate
+
+CARRIED = (
+    "acts_{w}",
+    "acts_decayed",
+    "idle_days",
+    "known_days",
+    "orders_{w}",
+    "influence_{w}",
+    "influence_decayed",
+    "people_moved_{w}",
+    "received_{w}",
+    "followers",
+    "following",
+    "mutual",
+)
+"""Own features that are carried along paths; names as in the dictionary."""
+
+FIRST_GATE = 0.05
+"""How loud a path is before training: what is far away must earn its weight, or small data drowns in it."""
+
+LIMIT = 10.0
+"""Margins stay within this of the log of the mean, so that one user of an unseen kind cannot be worth a market."""
+
+ROWS_AT_ONCE = 65_536
+
+
+class Network(nn.Module):
+    """``members`` networks side by side, which see the same rows and share nothing.
+
+    Each: own features and every path are projected to ``width`` and added, each path scaled by a gate that is learned (as
+    in SIGN, with one scale for each path); a residual layer; two outputs, the margin of influence and the logit of churn.
+    """
+
+    def __init__(self, members: int, own: int, paths: int, carried: int, width: int, dropout: float) -> None:
+        super().__init__()
+        self.shape = (members, paths, carried, width)
+        self.own = nn.Linear(own, members * width)
+        self.paths = nn.Parameter(torch.randn(members, paths, carried, width) / max(carried, 1) ** 0.5)
+        self.gates = nn.Parameter(torch.full((members, paths), FIRST_GATE))
+        self.scale = nn.Parameter(torch.ones(members, width))
+        self.shift = nn.Parameter(torch.zeros(members, width))
+        self.hidden = nn.Parameter((2 * torch.rand(members, width, width) - 1) / width**0.5)
+        self.bias = nn.Parameter(torch.zeros(members, width))
+        self.heads = nn.Parameter((2 * torch.rand(members, width, 2) - 1) / width**0.5)
+        self.base = nn.Parameter(torch.zeros(members, 2))
+        self.dropout = dropout
+
+    def forward(self, own: torch.Tensor, carried: torch.Tensor) -> torch.Tensor:
+        """own: (n, F); carried: (n, paths x C) -> (n, members, 2)."""
+        members, paths, features, width = self.shape
+        drop = self.dropout
+        weight = (self.paths * self.gates[..., None, None]).permute(1, 2, 0, 3).reshape(paths * features, members * width)
+        # Whole features are hidden while training, so that no single one is trusted, least of all a far one.
+        near = self.own(functional.dropout(own, 0.6 * drop, self.training))
+        far = functional.dropout(carried, drop, self.training) @ weight
+        h = functional.layer_norm((near + far).view(-1, members, width), (width,)) * self.scale + self.shift
+        inner = functional.dropout(functional.gelu(h), drop, self.training)
+        inner = functional.gelu(torch.einsum("nmh,mhk->nmk", inner, self.hidden) + self.bias)
+        h = h + functional.dropout(inner, drop, self.training)
+        return torch.einsum("nmh,mho->nmo", h, self.heads) + self.base
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Signed log of each feature, centred and scaled to the training rows; unknown values become the mean."""
+
+    centre: Floats
+    spread: Floats
+
+    @classmethod
+    def of(cls, x: npt.NDArray[np.float32]) -> "Scaling":
+        """x: (N, F) training rows, nan where unknown."""
+        logs = _signed_log(x)
+        known = ~np.isnan(logs)
+        count = np.maximum(known.sum(axis=0), 1)
+        centre = np.nansum(logs, axis=0) / count
+        spread = np.sqrt(np.nansum((logs - centre) ** 2, axis=0) / count)
+        return cls(centre, np.where(spread > 1e-6, spread, 1.0))
+
+    def apply(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """(N, F) within 4 standard deviations."""
+        scaled = np.clip((_signed_log(x) - self.centre) / self.spread, -4, 4)
+        return np.nan_to_num(scaled).astype(np.float32)
+
+
+def _signed_log(x: npt.NDArray[np.float32]) -> Floats:
+    wide = x.astype(np.float64)
+    logs: Floats = np.sign(wide) * np.log1p(np.abs(wide))
+    return logs
+
+
+@dataclass(frozen=True)
+class Gnn:
+    """A fitted network and how its inputs are made; ``paths``: those that its training dates had.
+
+    ``without``: what its graphs do without, of ``strength``, ``ties`` and ``items``. ``mean``: mean influence of the
+    training rows, which margins are relative to.
+    """
+
+    columns: tuple[str, ...]
+    carried: tuple[str, ...]
+    paths: tuple[str, ...]
+    without: tuple[str, ...]
+    hops: int
+    scaling: Scaling
+    mean: float
+    network: Network
+
+    def inputs(self, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
+        """(N, F) own features and (N, paths x C) carried ones."""
+        return inputs(frame, self.columns, self.carried, self.paths, self.without, self.hops, self.scaling)
+
+    def outputs(self, frame: Frame, groups: Groups | None = None) -> Floats:
+        """(N, 2) log of expected influence and log-odds of churn.
+
+        groups: (N,) of the frame's users, to let only the member speak that has not seen them.
+        """
+        return self.of_inputs(*self.inputs(frame), groups)
+
+    def margin(self, frame: Frame) -> Floats:
+        """(N,) log of expected influence."""
+        return self.outputs(frame)[:, 0]
+
+    def of_inputs(self, own: torch.Tensor, carried: torch.Tensor, groups: Groups | None = None) -> Floats:
+        """As `outputs`, of inputs that are made already."""
+        found = np.empty((len(own), 2))
+        self.network.eval()
+        with torch.no_grad():
+            for start in range(0, len(own), ROWS_AT_ONCE):
+                rows = slice(start, start + ROWS_AT_ONCE)
+                each = self.network(own[rows], carried[rows].float())
+                if groups is None:
+                    found[rows] = each.mean(dim=1).numpy()
+                else:
+                    found[rows] = each[torch.arange(len(each)), torch.from_numpy(groups[rows])].numpy()
+        found[:, 0] = np.clip(found[:, 0], -LIMIT, LIMIT) + np.log(self.mean)
+        return found
+
+    def to_dict(self) -> dict[str, Any]:
+        """All but the weights, as JSON."""
+        return {
+            "columns": self.columns,
+            "carried": self.carried,
+            "paths": self.paths,
+            "without": self.without,
+            "hops": self.hops,
+            "centre": self.scaling.centre.tolist(),
+            "spread": self.scaling.spread.tolist(),
+            "mean": self.mean,
+            "members": self.network.shape[0],
+            "width": self.network.shape[3],
+        }
+
+    def weights(self) -> bytes:
+        """The weights of the network as safetensors."""
+        return safetensors.torch.save(self.network.state_dict())
+
+    @classmethod
+    def load(cls, content: Mapping[str, Any], weights: bytes) -> "Gnn":
+        """What `to_dict` and `weights` gave."""
+        columns, carried, paths, without = (tuple(content[name]) for name in ("columns", "carried", "paths", "without"))
+        network = Network(content["members"], len(columns), len(paths), len(carried), content["width"], dropout=0.0)
+        network.load_state_dict(safetensors.torch.load(weights))
+        scaling = Scaling(np.array(content["centre"]), np.array(content["spread"]))
+        return cls(columns, carried, paths, without, content["hops"], scaling, content["mean"], network)
+
+
+def carried_columns(columns: Iterable[str], windows: Iterable[str]) -> tuple[str, ...]:
+    """Those of ``columns`` that are carried along paths."""
+    named = {name.replace("{w}", window) for name in CARRIED for window in windows}
+    return tuple(column for column in columns if column in named)
+
+
+def inputs(
+    frame: Frame,
+    columns: tuple[str, ...],
+    carried: tuple[str, ...],
+    paths: tuple[str, ...],
+    without: tuple[str, ...],
+    hops: int,
+    scaling: Scaling,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """(N, F) scaled own features, and (N, paths x C) what the paths carry; 0 for paths that this frame does not have."""
+    own = torch.from_numpy(scaling.apply(frame.matrix.select(columns)))
+    state = own[:, [columns.index(column) for column in carried]]
+    graph = build_graph(frame, **{part: part not in without for part in ("strength", "ties", "items")})
+    known = propagate(graph, state, hops)
+    nothing = torch.zeros_like(state)
+    return own, torch.cat([known.get(path, nothing) for path in paths] or [own[:, :0]], dim=1)

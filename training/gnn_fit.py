@@ -1,0 +1,89 @@
+"""How the graph network learns: influence and churn together, on rows whose graph was read beforehand."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional
+
+from training.crossfit import Groups
+from training.frame import Frame
+from training.gnn import LIMIT, Gnn, Network, Scaling, carried_columns, inputs
+from training.graph import build_graph, paths
+from training.matrix import Floats
+from training.settings import TrainSettings
+
+POWER = 1.3
+BATCH = 512
+MOST_STEPS = 6_000
+"""Beyond it larger data takes larger batches."""
+
+WEIGHT_DECAY = 0.1
+WARM_UP = 0.2
+CLIP = 5.0
+
+
+def fit_gnn(
+    frames: Sequence[Frame],
+    influence: Floats,
+    churned: npt.NDArray[np.bool_],
+    churn_known: npt.NDArray[np.bool_],
+    groups: Groups,
+    columns: Sequence[str],
+    settings: TrainSettings,
+    without: Sequence[str] = (),
+) -> tuple[Gnn, Floats]:
+    """The network, and what (N, 2) each row got from the member that has not seen its person.
+
+    influence: (N,) >= 0; churned: (N,); churn_known: (N,) the rows that teach churn too; groups: (N,)
+    of the users of all frames, one frame after the other. without: see `Gnn`.
+    """
+    torch.manual_seed(settings.seed)
+    columns = tuple(columns)
+    carried = carried_columns(columns, frames[0].windows)
+    scaling = Scaling.of(np.concatenate([frame.matrix.select(columns) for frame in frames]))
+    options = {part: part not in without for part in ("strength", "ties", "items")}
+    named = dict.fromkeys(name for frame in frames for name, _ in paths(build_graph(frame, **options), settings.hops))
+    made = [inputs(frame, columns, carried, tuple(named), tuple(without), settings.hops, scaling) for frame in frames]
+    own, far = torch.cat([one for one, _ in made]), torch.cat([other for _, other in made])
+    del made
+    network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)
+    mean = max(float(np.mean(influence)), 1e-9)
+    moved = torch.from_numpy((influence / mean).astype(np.float32))[:, None]
+    left = torch.from_numpy(churned.astype(np.float32))[:, None].expand(-1, settings.groups)
+    # What each member may learn from: nothing of its own group, and of churn only where it is known.
+    seen = torch.from_numpy(groups[:, None] != np.arange(settings.groups)).float()
+    asked = seen * torch.from_numpy(churn_known.astype(np.float32))[:, None]
+
+    rows = len(own)
+    batch = max(BATCH, rows * settings.epochs // MOST_STEPS)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.gnn_rate, weight_decay=WEIGHT_DECAY)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, settings.gnn_rate, total_steps=settings.epochs * -(-rows // batch), pct_start=WARM_UP
+    )
+    network.train()
+    for _ in range(settings.epochs):
+        for some in torch.randperm(rows).split(batch):  # type: ignore[no-untyped-call]
+            said = network(own[some], far[some])
+            loss = _weighed(_tweedie(said[..., 0], moved[some]), seen[some])
+            churn = functional.binary_cross_entropy_with_logits(said[..., 1], left[some], reduction="none")
+            loss = loss + _weighed(churn, asked[some])
+            optimizer.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            optimizer.step()
+            schedule.step()
+    gnn = Gnn(columns, carried, tuple(named), tuple(without), settings.hops, scaling, mean, network)
+    return gnn, gnn.of_inputs(own, far, groups)
+
+
+def _weighed(loss: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Mean over the rows of each member, summed over members."""
+    return ((loss * weight).sum(dim=0) / weight.sum(dim=0).clamp(min=1.0)).sum()
+
+
+def _tweedie(margin: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
+    """Negative log-likelihood of a Tweedie distribution up to a constant, of the log of its mean."""
+    margin = margin.clamp(-LIMIT, LIMIT)
+    return torch.exp((2 - POWER) * margin) / (2 - POWER) - moved * torch.exp((1 - POWER) * margin) / (1 - POWER)

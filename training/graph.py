@@ -1,0 +1,95 @@
+"""The graph of one date: users, what they bought and the ties between them, with the paths that features travel along."""
+
+from collections.abc import Iterator, Mapping
+from itertools import pairwise, product
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch_geometric.data import HeteroData
+from torch_geometric.typing import EdgeType
+from torch_geometric.utils import to_torch_csr_tensor
+
+from features.tie_table import KINDS_OF_TIE
+from training.frame import Frame
+
+Path = tuple[EdgeType, ...]
+
+FOLLOWERS: EdgeType = ("user", "may_follow", "user")
+"""From people who may be influenced to those who may influence them."""
+FOLLOWED: EdgeType = ("user", "may_lead", "user")
+BUYS: EdgeType = ("user", "buys", "subject")
+BOUGHT_BY: EdgeType = ("subject", "bought_by", "user")
+
+FRESH_SHARE = 0.02
+"""What an old purchase still weighs: taste fades, but does not end."""
+
+
+def build_graph(frame: Frame, *, strength: bool = True, ties: bool = True, items: bool = True) -> HeteroData:
+    """A heterogeneous graph whose edge types each hold ``adj_t``, a sparse matrix (targets, sources) with rows summing to 1.
+
+    Ties lead both ways, all kinds together and each kind on its own where there are several, weighted by strength; purchases
+    lead to subjects and back, the recent and the rare ones weighing more. strength, ties, items: False leaves that out.
+    """
+    graph = HeteroData()
+    graph["user"].num_nodes = len(frame.users)
+    if ties and len(frame.ties):
+        known = frame.ties.followers >= 0
+        followers, influencers = frame.ties.followers[known], frame.ties.influencers[known]
+        weight = frame.ties.select(["strength"])[known, 0] if strength else np.ones(len(followers), np.float32)
+        size = (len(frame.users), len(frame.users))
+        kinds = [kind for kind in KINDS_OF_TIE if kind in frame.ties.columns]
+        of_kind = dict(zip(kinds, frame.ties.select(kinds)[known].T > 0, strict=True))
+        several = sum(bool(rows.any()) for rows in of_kind.values()) > 1
+        every = {"": np.ones(len(followers), bool)} | (of_kind if several else {})
+        for kind, rows in every.items():
+            graph[_of_kind(FOLLOWERS, kind)].adj_t = _mean(influencers[rows], followers[rows], weight[rows], size)
+            graph[_of_kind(FOLLOWED, kind)].adj_t = _mean(followers[rows], influencers[rows], weight[rows], size)
+    if items and frame.purchases is not None and len(frame.purchases.users):
+        bought = frame.purchases
+        buyers = np.bincount(bought.subjects)
+        recent = np.exp(-bought.age_days / frame.horizon_days) + FRESH_SHARE
+        weight = (recent / np.log(2 + buyers[bought.subjects])).astype(np.float32)
+        graph["subject"].num_nodes = len(buyers)
+        graph[BUYS].adj_t = _mean(bought.subjects, bought.users, weight, (len(buyers), len(frame.users)))
+        graph[BOUGHT_BY].adj_t = _mean(bought.users, bought.subjects, weight, (len(frame.users), len(buyers)))
+    return graph
+
+
+def paths(graph: HeteroData, hops: int) -> Iterator[tuple[str, Path]]:
+    """Name and edge types of every path from user to user: each relation once, then those of all ties and purchases again.
+
+    A purchase and back is one hop. Paths that only go between people of one taste end after the first hop.
+    """
+    wide: Mapping[str, Path] = {
+        name: path
+        for name, path in {"followers": (FOLLOWERS,), "followed": (FOLLOWED,), "alike": (BUYS, BOUGHT_BY)}.items()
+        if all(step in graph.edge_types for step in path)
+    }
+    for name, path in wide.items():
+        yield name, path
+    for kind in KINDS_OF_TIE:
+        for name, step in (("followers", FOLLOWERS), ("followed", FOLLOWED)):
+            if _of_kind(step, kind) in graph.edge_types:
+                yield f"{name}_{kind}", (_of_kind(step, kind),)
+    for length in range(2, hops + 1):
+        for names in product(wide, repeat=length):
+            if all(pair != ("alike", "alike") for pair in pairwise(names)):
+                yield "_of_".join(names), tuple(step for name in names for step in wide[name])
+
+
+def _of_kind(step: EdgeType, kind: str) -> EdgeType:
+    source, name, target = step
+    return (source, f"{name}_{kind}" if kind else name, target)
+
+
+def _mean(
+    targets: npt.NDArray[np.int64], sources: npt.NDArray[np.int64], weight: npt.NDArray[np.float32], size: tuple[int, int]
+) -> torch.Tensor:
+    """(targets, sources) sparse rows that average over sources by weight; empty for targets without any."""
+    total = np.bincount(targets, weight, minlength=size[0])
+    edges = torch.from_numpy(np.stack([targets, sources]))
+    mean: torch.Tensor = to_torch_csr_tensor(
+        edges, torch.from_numpy((weight / total[targets]).astype(np.float32)), size=size
+    )
+    return mean

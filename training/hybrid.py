@@ -1,0 +1,110 @@
+"""What the product serves: the user ranker, the tie model and the graph network with learned weights, and churn."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+import numpy as np
+
+from training.churn import ChurnModel, fit_churn
+from training.folds import Panel
+from training.frame import Frame
+from training.gnn import Gnn
+from training.gnn_fit import fit_gnn
+from training.matrix import Floats, Matrix
+from training.ranker import Ranker, fit_ranker
+from training.settings import TrainSettings
+from training.stack import Stack, fit_stack
+from training.tie_model import TieModel, fit_tie_model
+
+
+@dataclass(frozen=True)
+class Hybrid:
+    """All models of one training; ``ranker``, ``ties`` and ``stack`` are None without evidence of influence, ``ties`` also
+    where too few ties carried anything, ``churn`` without orders."""
+
+    ranker: Ranker | None
+    ties: TieModel | None
+    gnn: Gnn
+    stack: Stack | None
+    churn: ChurnModel | None
+
+    def said(self, frame: Frame) -> "Said":
+        """What every model says of the users of a frame."""
+        gnn = self.gnn.outputs(frame)
+        models = {"lightgbm": self.ranker, "ties": self.ties}
+        views = {name: model.margin(frame) for name, model in models.items() if model} | {"gnn": gnn[:, 0]}
+        margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
+        return Said(views, margin, self.churn.probability(frame, gnn[:, 1]) if self.churn else None)
+
+
+@dataclass(frozen=True)
+class Said:
+    """``views``: model -> (N,) margins; ``margin``: (N,) log of expected influence; ``churn``: (N,) probability, which
+    means something for those with an order in the two horizons before."""
+
+    views: Mapping[str, Floats]
+    margin: Floats | None
+    churn: Floats | None
+
+
+Model_co = TypeVar("Model_co", bound="Ranker | TieModel | Gnn", covariant=True)
+
+
+@dataclass(frozen=True)
+class View(Generic[Model_co]):
+    """One model of influence: what it says of new users, and (N,) of training rows whose person it has not seen."""
+
+    model: Model_co
+    unseen: Floats
+
+
+def columns_of(matrix: Matrix, scopes: Sequence[str] = ("own", "graph")) -> tuple[str, ...]:
+    """Feature columns of ``scopes``, in the order of the dictionary."""
+    return tuple(column for scope, columns in matrix.scopes.items() if scope in scopes for column in columns)
+
+
+def ranker_view(panel: Panel, columns: Sequence[str], settings: TrainSettings) -> View[Ranker]:
+    """The user ranker on ``columns``."""
+    return View(*fit_ranker(panel.x(columns), panel.influence, panel.groups, columns, settings))
+
+
+def tie_view(panel: Panel, settings: TrainSettings, without: Sequence[str] = ()) -> View[TieModel] | None:
+    """The tie model, None where too few ties carried anything."""
+    follows = [fold.labels.follows for fold in panel.folds]
+    fitted = fit_tie_model(panel.frames, follows, panel.groups_by_fold, settings, without)
+    return View(*fitted) if fitted else None
+
+
+def gnn_outputs(
+    panel: Panel, columns: Sequence[str], settings: TrainSettings, without: Sequence[str] = ()
+) -> tuple[Gnn, Floats]:
+    """The graph network and (N, 2) what it says of rows whose person it has not seen: margins, log-odds of churn."""
+    return fit_gnn(panel.frames, panel.influence, panel.churned, panel.churn_known, panel.groups, columns, settings, without)
+
+
+def stacked(unseen: Mapping[str, Floats], panel: Panel) -> Stack:
+    """Weights of models, by what each said (N,) of training rows whose person it had not seen."""
+    return fit_stack(tuple(unseen), np.stack(list(unseen.values()), axis=1), panel.influence)
+
+
+def churn_view(panel: Panel, columns: Sequence[str], settings: TrainSettings) -> tuple[ChurnModel, Floats]:
+    """The churn model without the network, and its log-odds of unseen people of the churn population."""
+    of = panel.churn_known
+    return fit_churn(panel.x(columns)[of], panel.churned[of], panel.groups[of], columns, settings)
+
+
+def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn: bool) -> Hybrid:
+    """All models on all rows; influence, churn: whether the dataset has evidence of influence, and orders."""
+    columns = columns_of(panel.frames[0].matrix)
+    gnn, unseen = gnn_outputs(panel, columns, settings)
+    ranker = ties = stack = leaving = None
+    if influence:
+        ranker, ties = ranker_view(panel, columns, settings), tie_view(panel, settings)
+        given = {"lightgbm": ranker.unseen, **({"ties": ties.unseen} if ties else {}), "gnn": unseen[:, 0]}
+        stack = stacked(given, panel)
+    if churn:
+        of = panel.churn_known
+        alone, odds = churn_view(panel, columns, settings)
+        leaving = alone.joined(odds, unseen[of, 1], panel.churned[of])
+    return Hybrid(ranker.model if ranker else None, ties.model if ties else None, gnn, stack, leaving)

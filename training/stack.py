@@ -1,0 +1,59 @@
+"""How much each view of influence counts: weights learned on what each model said of people whom it had not seen."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.optimize import minimize
+
+from training.matrix import Floats
+
+POWER = 1.3
+RIDGE = 0.05
+"""How much lower the deviance (relative to influence of mean 1) must be to leave equal weights: small data keeps them."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A straight line over the margins of ``views``: ``weights`` (M,) >= 0 and ``bias``.
+
+    ``centre``: (M,) mean margin of the training rows, from which a view speaks for or against a user.
+    """
+
+    views: tuple[str, ...]
+    weights: tuple[float, ...]
+    centre: tuple[float, ...]
+    bias: float
+
+    def margin(self, margins: Floats) -> Floats:
+        """margins: (N, M) of the views -> (N,), the log of expected influence."""
+        combined: Floats = margins @ np.array(self.weights) + self.bias
+        return combined
+
+
+def fit_stack(views: Sequence[str], margins: Floats, influence: npt.NDArray[np.float64]) -> Stack:
+    """Stacked generalisation (Wolpert, 1992; weights >= 0 as in Breiman, Stacked Regressions, 1996).
+
+    margins: (N, M), of each row from models that have not seen its person; influence: (N,) >= 0, not all 0. The Tweedie
+    deviance of the combined margin is lowest, held towards equal weights of standardised margins.
+    """
+    centre, spread = margins.mean(axis=0), margins.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    z, mean = (margins - centre) / spread, float(influence.mean())
+    y, equal = influence / mean, np.full(len(views), 1.0 / len(views))
+
+    def loss(parameters: Floats) -> tuple[float, Floats]:
+        weights, bias = parameters[:-1], parameters[-1]
+        margin = np.clip(z @ weights + bias, -30.0, 30.0)
+        low, high = np.exp((1 - POWER) * margin), np.exp((2 - POWER) * margin)
+        slope = high - y * low
+        value = np.mean(high / (2 - POWER) - y * low / (1 - POWER)) + RIDGE * np.sum((weights - equal) ** 2)
+        return float(value), np.append(z.T @ slope / len(y) + 2 * RIDGE * (weights - equal), slope.mean())
+
+    start = np.append(equal, 0.0)
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(views) + [(None, None)]).x
+    weights = found[:-1] / spread
+    return Stack(
+        tuple(views), tuple(weights.tolist()), tuple(centre.tolist()), float(found[-1] - weights @ centre + np.log(mean))
+    )

@@ -1,0 +1,129 @@
+"""The tie model: LightGBM on ties, how many follow-ups each tie will carry; summed, it scores the influencer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import lightgbm
+import numpy as np
+import numpy.typing as npt
+
+from features.blocks.activity import activity
+from features.blocks.block import Block
+from features.blocks.earliness import earliness
+from features.blocks.influence import follow_up_rate, influence_given, influence_received, people_moved
+from features.blocks.purchase import purchase_frequency, purchase_variety
+from features.blocks.sharing import responses_drawn, responses_given
+from features.blocks.ties import degrees
+from training.crossfit import Groups
+from training.frame import Frame
+from training.matrix import Floats
+from training.parallel import fit_each
+from training.ranker import TWEEDIE
+from training.settings import TrainSettings
+
+END_BLOCKS: tuple[Block, ...] = (
+    activity,
+    purchase_frequency,
+    purchase_variety,
+    earliness,
+    influence_given,
+    people_moved,
+    influence_received,
+    follow_up_rate,
+    responses_drawn,
+    responses_given,
+    degrees,
+)
+"""What is read of each end of a tie: activity, rhythm and past influence."""
+
+FLOOR = 1e-4
+"""People expected to follow somebody without ties: keeps the log of their sum finite."""
+
+FEW = 20
+"""With fewer ties that carried anything there is nothing to learn about ties."""
+
+CELLS_AT_ONCE = 30_000_000
+
+
+@dataclass(frozen=True)
+class TieModel:
+    """An ensemble of which each member has not seen one group of influencers.
+
+    ``tie_columns``: features of ties; ``end_columns``: features of users, read of the follower, then of the influencer.
+    """
+
+    tie_columns: tuple[str, ...]
+    end_columns: tuple[str, ...]
+    boosters: Sequence[lightgbm.Booster]
+
+    def follow_ups(self, frame: Frame, groups: Groups | None = None) -> Floats:
+        """(E,) people expected to be moved along each tie within the horizon, > 0: its probability where it is rare.
+
+        groups: (N,) of the frame's users, to let only the member speak that has not seen the influencer.
+        """
+        expected = np.empty(len(frame.ties))
+        step = max(1, CELLS_AT_ONCE // (len(self.tie_columns) + 2 * len(self.end_columns)))
+        for start in range(0, len(expected), step):
+            some = np.arange(start, min(start + step, len(expected)))
+            x = _inputs(frame, some, self.tie_columns, self.end_columns)
+            if groups is None:
+                expected[some] = np.mean([booster.predict(x) for booster in self.boosters], axis=0)
+                continue
+            for member, booster in enumerate(self.boosters):
+                own = groups[frame.ties.influencers[some]] == member
+                if own.any():
+                    expected[some[own]] = booster.predict(x[own])
+        return expected
+
+    def margin(self, frame: Frame, groups: Groups | None = None) -> Floats:
+        """(N,) log of the people that each user is expected to move along all ties; groups as in `follow_ups`."""
+        moved = np.bincount(frame.ties.influencers, self.follow_ups(frame, groups), minlength=len(frame.users))
+        margin: Floats = np.log(moved + FLOOR)
+        return margin
+
+
+def fit_tie_model(
+    frames: Sequence[Frame],
+    follows: Sequence[Floats],
+    groups: Sequence[Groups],
+    settings: TrainSettings,
+    without: Sequence[str] = (),
+) -> tuple[TieModel, Floats] | None:
+    """The tie model, and for all users of all frames (N,) the margin from the member that has not seen them.
+
+    follows: per frame (E,) weight that each tie carried within the horizon; groups: per frame (N,) of its users; without:
+    columns of ties to do without. Of ties that carried nothing about ``settings.tie_rows`` are learned from, and stand for
+    the others. None where too few ties carried anything.
+    """
+    tie_columns = tuple(column for column in frames[0].ties.columns if column not in without)
+    own = frames[0].matrix
+    end_columns = tuple(c for block in END_BLOCKS for c in block.columns(frames[0].windows) if c in own)
+    share = min(1.0, settings.tie_rows / max(1, sum(int((weight == 0).sum()) for weight in follows)))
+    rng = np.random.default_rng(settings.seed)
+    parts = []
+    for frame, weight, group in zip(frames, follows, groups, strict=True):
+        kept = np.flatnonzero((weight > 0) | (rng.random(len(weight)) < share))
+        stands_for = np.where(weight[kept] > 0, 1.0, 1.0 / share)
+        x = _inputs(frame, kept, tie_columns, end_columns)
+        parts.append((x, weight[kept], stands_for, group[frame.ties.influencers[kept]]))
+    x, y, stands_for, group = (np.concatenate(column) for column in zip(*parts, strict=True))
+    if any(int((y[group != member] > 0).sum()) < FEW for member in range(settings.groups)):
+        return None
+    names = [*tie_columns, *(f"{end}_{column}" for end in ("follower", "influencer") for column in end_columns)]
+
+    def fit(member: int) -> lightgbm.Booster:
+        rows = group != member
+        data = lightgbm.Dataset(x[rows], y[rows], weight=stands_for[rows], feature_name=names)
+        return lightgbm.train(settings.lightgbm(settings.seed + member, **TWEEDIE), data, settings.rounds)
+
+    model = TieModel(tie_columns, end_columns, fit_each(fit, range(settings.groups), settings.threads))
+    return model, np.concatenate([model.margin(frame, group) for frame, group in zip(frames, groups, strict=True)])
+
+
+def _inputs(
+    frame: Frame, ties: npt.NDArray[np.int64], tie_columns: Sequence[str], end_columns: Sequence[str]
+) -> npt.NDArray[np.float32]:
+    """(len(ties), T + 2 F): a tie's own features, its follower's and its influencer's; nan for one who has not acted yet."""
+    users = np.vstack([frame.matrix.select(end_columns), np.full(len(end_columns), np.nan, np.float32)])
+    followers, influencers = frame.ties.followers[ties], frame.ties.influencers[ties]
+    return np.concatenate([frame.ties.select(tie_columns)[ties], users[followers], users[influencers]], axis=1)
