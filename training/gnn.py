@@ -111,8 +111,8 @@ def _signed_log(x: npt.NDArray[np.float32]) -> Floats:
 class Gnn:
     """A fitted network and how its inputs are made; ``paths``: those that its training dates had.
 
-    ``without``: what its graphs do without, of ``strength``, ``ties`` and ``items``. ``mean``: mean influence of the
-    training rows, which margins are relative to.
+    ``without``: what its graphs do without, of ``strength``, ``ties`` and ``items``. ``means``: (members,) mean influence of
+    the rows that each member learned from, which its margins are relative to.
     """
 
     columns: tuple[str, ...]
@@ -121,7 +121,7 @@ class Gnn:
     without: tuple[str, ...]
     hops: int
     scaling: Scaling
-    mean: float
+    means: Floats
     network: Network
 
     def inputs(self, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
@@ -146,12 +146,9 @@ class Gnn:
         with torch.no_grad():
             for start in range(0, len(own), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
-                each = self.network(own[rows], carried[rows].float())
-                if groups is None:
-                    found[rows] = each.mean(dim=1).numpy()
-                else:
-                    found[rows] = each[torch.arange(len(each)), torch.from_numpy(groups[rows])].numpy()
-        found[:, 0] = np.clip(found[:, 0], -LIMIT, LIMIT) + np.log(self.mean)
+                each = self.network(own[rows], carried[rows].float()).numpy().astype(np.float64)
+                each[..., 0] = np.clip(each[..., 0], -LIMIT, LIMIT) + np.log(self.means)
+                found[rows] = each.mean(axis=1) if groups is None else each[np.arange(len(each)), groups[rows]]
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -164,7 +161,7 @@ class Gnn:
             "hops": self.hops,
             "centre": self.scaling.centre.tolist(),
             "spread": self.scaling.spread.tolist(),
-            "mean": self.mean,
+            "means": self.means.tolist(),
             "members": self.network.shape[0],
             "width": self.network.shape[3],
         }
@@ -180,7 +177,7 @@ class Gnn:
         network = Network(content["members"], len(columns), len(paths), len(carried), content["width"], dropout=0.0)
         network.load_state_dict(safetensors.torch.load(weights))
         scaling = Scaling(np.array(content["centre"]), np.array(content["spread"]))
-        return cls(columns, carried, paths, without, content["hops"], scaling, content["mean"], network)
+        return cls(columns, carried, paths, without, content["hops"], scaling, np.array(content["means"]), network)
 
 
 def carried_columns(columns: Iterable[str], windows: Iterable[str]) -> tuple[str, ...]:

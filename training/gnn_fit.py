@@ -21,7 +21,8 @@ MOST_STEPS = 6_000
 
 WEIGHT_DECAY = 0.1
 WARM_UP = 0.2
-CLIP = 5.0
+CLIP = 2.5
+"""Longest gradient of each member."""
 
 
 def fit_gnn(
@@ -49,11 +50,12 @@ def fit_gnn(
     own, far = torch.cat([one for one, _ in made]), torch.cat([other for _, other in made])
     del made
     network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)
-    mean = max(float(np.mean(influence)), 1e-9)
-    moved = torch.from_numpy((influence / mean).astype(np.float32))[:, None]
     left = torch.from_numpy(churned.astype(np.float32))[:, None].expand(-1, settings.groups)
-    # What each member may learn from: nothing of its own group, and of churn only where it is known.
-    seen = torch.from_numpy(groups[:, None] != np.arange(settings.groups)).float()
+    # What each member may learn from: nothing of its own group, not even the mean, and of churn only where it is known.
+    others = groups[:, None] != np.arange(settings.groups)
+    means = np.maximum(np.where(others, influence[:, None], 0.0).sum(axis=0) / others.sum(axis=0), 1e-9)
+    moved = torch.from_numpy((influence[:, None] / means).astype(np.float32))
+    seen = torch.from_numpy(others).float()
     asked = seen * torch.from_numpy(churn_known.astype(np.float32))[:, None]
 
     rows = len(own)
@@ -71,16 +73,25 @@ def fit_gnn(
             loss = loss + _weighed(churn, asked[some])
             optimizer.zero_grad()
             loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.parameters(), CLIP)
+            _shorten(network)
             optimizer.step()
             schedule.step()
-    gnn = Gnn(columns, carried, tuple(named), tuple(without), settings.hops, scaling, mean, network)
+    gnn = Gnn(columns, carried, tuple(named), tuple(without), settings.hops, scaling, means, network)
     return gnn, gnn.of_inputs(own, far, groups)
 
 
 def _weighed(loss: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Mean over the rows of each member, summed over members."""
     return ((loss * weight).sum(dim=0) / weight.sum(dim=0).clamp(min=1.0)).sum()
+
+
+def _shorten(network: Network) -> None:
+    """Cut the gradient of each member to ``CLIP``; of all together it would tell of labels that a member must not see."""
+    members = network.shape[0]
+    each = [p.grad.view(members, -1) for p in network.parameters() if p.grad is not None]
+    length = torch.cat(each, dim=1).norm(dim=1, keepdim=True)
+    for gradient in each:
+        gradient.mul_(CLIP / length.clamp(min=CLIP))
 
 
 def _tweedie(margin: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:
