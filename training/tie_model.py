@@ -98,7 +98,8 @@ def fit_tie_model(
     tie_columns = tuple(column for column in frames[0].ties.columns if column not in without)
     own = frames[0].matrix
     end_columns = tuple(c for block in END_BLOCKS for c in block.columns(frames[0].windows) if c in own)
-    share = min(1.0, settings.tie_rows / max(1, sum(int((weight == 0).sum()) for weight in follows)))
+    # Of the number of ties and not of labels, or a label would choose the rows of the member that must not see it.
+    share = min(1.0, settings.tie_rows / max(1, sum(len(weight) for weight in follows)))
     rng = np.random.default_rng(settings.seed)
     parts = []
     for frame, weight, group in zip(frames, follows, groups, strict=True):
