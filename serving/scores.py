@@ -1,96 +1,101 @@
-"""Batches of scores: immutable Parquet files under a manifest, switched to by one atomic step."""
-
-import hashlib
-import json
-import os
-import shutil
-import uuid
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
-from datetime import datetime
-from pathlib import Path
+"""The scores of all users at a date, what moved in which category, and what each tie is expected to carry."""
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from features.blocks.lifecycle import STAGES
-from features.errors import ScoresError
-from features.labels import churn_population
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
-from serving.evidence import Evidence
-from training.explain import say_reasons
-from training.frame import Frame
-from training.hybrid import Hybrid
-from training.matrix import Floats, Matrix, among
+from serving.criteria import PRIOR
+from serving.score_store import TIES_SCHEMA
+from training.explain import reason_contributions, say_reasons, side_sums
+from training.frame import Frame, Places
+from training.hybrid import Hybrid, Said
+from training.matrix import Floats, Matrix
 
-USERS, CATEGORIES, MANIFEST, CURRENT = "users.parquet", "categories.parquet", "manifest.json", "current"
-FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
-FILES = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS)
 EXPLAINED = 10_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
 
-PRIOR = 1.0
-"""People moved that a user's own record is weighed against: with less, the market's means say more."""
+MOST_TIES = 20_000_000
+"""Ties kept with a batch; of more, those that are expected to carry most."""
 
 
-@dataclass(frozen=True)
-class Manifest:
-    """What a batch is: ``rows`` users scored at ``as_of`` by ``model``; ``checksums``: file -> SHA-256."""
-
-    batch: str
-    dataset: str
-    model: str
-    as_of: str
-    rows: int
-    columns: tuple[str, ...]
-    checksums: Mapping[str, str]
-
-
-def score_users(hybrid: Hybrid, frame: Frame, snapshot: Snapshot) -> pa.Table:
-    """One row per user of the frame, best first, equal scores by user_id.
+def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
+    """One row per user of the frame, best first, equal scores by user_id; said: what ``hybrid`` says of ``frame``.
 
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
     koc_percentile       float64  0 to 100, equal scores share the middle
+    expected_followers   float64  follow-ups that the tie model alone expects over all ties of the user, >= 0
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
+    willingness          float64  what sharing, inviting and buying add to the log of the score; null beyond ``EXPLAINED``
+    reach                float64  what the people around and past influence add to it; with one base the two are all of it
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     stage                string   lifecycle stage
     reason               string   in words, for the first ``EXPLAINED`` users
     reason_zh            string   the same in Chinese
     attribute columns    string   as of the date
 
-    Without evidence of influence there are no koc columns and no reasons, and the likeliest leavers come first.
+    Without evidence of influence there are no koc columns and no reasons, and the likeliest leavers come first; without a
+    tie model there is no ``expected_followers``.
     """
-    matrix, said = frame.matrix, hybrid.said(frame)
+    matrix = frame.matrix
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
+    reasons: dict[str, pa.Array] = {}
     order = np.arange(len(matrix.users))
     if said.margin is not None:
         order = np.lexsort((matrix.users.astype(str), -said.margin))
         columns["koc_score"] = pa.array(np.exp(said.margin))
         columns["koc_percentile"] = pa.array(percentile(said.margin))
+        if said.follow_ups is not None:
+            expected = np.bincount(frame.ties.influencers, said.follow_ups, minlength=len(order))
+            columns["expected_followers"] = pa.array(expected)
         columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
+        top = order[:EXPLAINED]
+        parts = reason_contributions(hybrid, frame, said, top.tolist())
+        for side, added in side_sums(parts).items():
+            columns[side] = pa.array(_placed(top, added, len(order), np.nan), from_pandas=True)
+        texts = say_reasons(parts, frame, said, top.tolist())
+        reasons["reason"] = pa.array(_placed(top, texts["en"], len(order), None), pa.string())
+        reasons["reason_zh"] = pa.array(_placed(top, texts["zh"], len(order), None), pa.string())
     if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
-        known = among(matrix.users, churn_population(snapshot), snapshot.engine)
+        known = frame.churn_population
         probability = np.where(known, said.churn, np.nan)
         columns["churn_probability"] = pa.array(probability, mask=~known)
         if said.margin is None:
             order = np.lexsort((matrix.users.astype(str), -probability))
     columns["stage"] = pa.array(np.array(STAGES, dtype=object)[matrix.column("stage").astype(int)], pa.string())
-    if said.margin is not None:
-        top = order[:EXPLAINED]
-        texts = say_reasons(hybrid, frame, said, top.tolist())
-        for name, language in (("reason", texts["en"]), ("reason_zh", texts["zh"])):
-            column = np.full(len(order), None, dtype=object)
-            column[top] = language
-            columns[name] = pa.array(column, pa.string())
+    columns |= reasons
     columns |= _attributes(snapshot, matrix)
     return pa.table(columns).take(pa.array(order))
+
+
+def tie_scores(frame: Frame, said: Said) -> pa.Table:
+    """One row per tie of somebody who has acted, sorted by influencer, then by follower; empty without a tie model.
+
+    user_id              string   who may follow
+    influencer_id        string
+    expected_follow_ups  float32  within the horizon, > 0: the probability of one where it is small
+    strength             float32  see `features.tie_table`, >= 1
+    """
+    if said.follow_ups is None:
+        return TIES_SCHEMA.empty_table()
+    kept = np.arange(len(frame.ties))
+    if len(kept) > MOST_TIES:
+        kept = np.sort(np.argpartition(-said.follow_ups, MOST_TIES)[:MOST_TIES])
+    users = pa.array(frame.users, pa.string())
+    columns = {
+        "user_id": frame.ties.follower_ids.take(pa.array(kept)),
+        "influencer_id": users.take(pa.array(frame.ties.influencers[kept])),
+        "expected_follow_ups": pa.array(said.follow_ups[kept].astype(np.float32)),
+        "strength": pa.array(frame.ties.select(["strength"])[kept, 0]),
+    }
+    return pa.table(columns, schema=TIES_SCHEMA)
 
 
 def explained(users: pa.Table) -> pa.Array:
@@ -116,6 +121,13 @@ def percentile(score: Floats) -> Floats:
     return 100.0 * (low + high) / (2 * max(len(score), 1))
 
 
+def _placed(rows: Places, values: npt.ArrayLike, size: int, empty: float | None) -> npt.NDArray[np.object_]:
+    """(size,) ``values`` at ``rows``, ``empty`` elsewhere."""
+    placed = np.full(size, empty, dtype=object)
+    placed[rows] = values
+    return placed
+
+
 def _value_each(matrix: Matrix) -> Floats:
     """(N,) money per person moved, in minor units: a user's own record, backed by ``PRIOR`` people at the market's mean."""
     moved, value = matrix.column("influence_all") / WEIGHT_UNIT, matrix.column("influence_value_all")
@@ -123,84 +135,6 @@ def _value_each(matrix: Matrix) -> Floats:
         return np.full(len(value), np.nan)
     each: Floats = (value + PRIOR * value.sum() / moved.sum()) / (moved + PRIOR)
     return each
-
-
-class ScoreStore:
-    """Batches under one folder; ``current`` names the batch that is served."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-
-    def write(
-        self,
-        users: pa.Table,
-        categories: pa.Table,
-        evidence: Evidence | None = None,
-        *,
-        dataset: str,
-        model: str,
-        as_of: datetime,
-    ) -> Manifest:
-        """Write a batch and make it current; until the last step the previous batch stays.
-
-        ``evidence``: None where nobody is explained.
-        """
-        evidence = evidence or Evidence.none()
-        tables = (users, categories, evidence.follow_ups, evidence.next_items)
-        batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
-        partial = self.folder / f".partial-{batch}"
-        partial.mkdir(parents=True)
-        try:
-            for name, table in zip(FILES, tables, strict=True):
-                pq.write_table(table, partial / name)
-            checksums = {name: _sha256(partial / name) for name in FILES}
-            manifest = Manifest(batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums)
-            (partial / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), encoding="utf-8")
-            partial.rename(self.folder / batch)
-        except BaseException:
-            shutil.rmtree(partial, ignore_errors=True)
-            raise
-        pointer = self.folder / f".{CURRENT}-{batch}"
-        pointer.write_text(batch, encoding="utf-8")
-        os.replace(pointer, self.folder / CURRENT)
-        return manifest
-
-    def current(self) -> Manifest:
-        """The manifest of the batch that is served.
-
-        Raises:
-            ScoresError: there is none, or it is incomplete or altered.
-        """
-        pointer = self.folder / CURRENT
-        if not pointer.is_file():
-            raise ScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`")
-        batch = pointer.read_text(encoding="utf-8").strip()
-        path = self.folder / batch / MANIFEST
-        if not path.is_file():
-            raise ScoresError(f"batch {batch} has no {path}; score again with `koc score`")
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            manifest = Manifest(**{**content, "columns": tuple(content["columns"])})
-        except (ValueError, KeyError, TypeError):
-            raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`") from None
-        for name in FILES:
-            file = self.folder / batch / name
-            if not file.is_file() or _sha256(file) != manifest.checksums.get(name):
-                raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
-        return manifest
-
-    def users(self) -> pa.Table:
-        """The scores of the current batch, best first; columns as in `score_users`."""
-        return pq.read_table(self.folder / self.current().batch / USERS)
-
-    def categories(self) -> pa.Table:
-        """Influence by user and category of the current batch; columns as in `category_influence`."""
-        return pq.read_table(self.folder / self.current().batch / CATEGORIES)
-
-    def evidence(self) -> Evidence:
-        """Who followed the explained users of the current batch, and what to hand them next."""
-        folder = self.folder / self.current().batch
-        return Evidence(pq.read_table(folder / FOLLOW_UPS), pq.read_table(folder / NEXT_ITEMS))
 
 
 def _attributes(snapshot: Snapshot, matrix: Matrix) -> dict[str, pa.Array]:
@@ -215,8 +149,3 @@ def _attributes(snapshot: Snapshot, matrix: Matrix) -> dict[str, pa.Array]:
         f"attribute_{name}": pa.array([values[name].get(user) for user in matrix.users], pa.string())
         for name in sorted(values)
     }
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,7 +11,7 @@ from features.errors import TrainingError
 from features.labels import require_mature
 from training.baselines import churn_baselines, koc_baselines
 from training.calibrate import fit_calibration
-from training.churn import probability_of
+from training.churn import calibrated, probability_of
 from training.folds import Panel, training_folds
 from training.frame import Frame
 from training.hybrid import View, churn_view, columns_of, gnn_outputs, ranker_view, stacked, tie_view
@@ -79,15 +79,17 @@ def evaluate(
         found["koc"] = Evaluation(name, as_of, frame.users, counted, scores)
     if timeline.has_churn:
         timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
-        of, learned = truth.churn_known, panel.churn_known
+        of, learned, left = frame.churn_population, panel.churn_known, panel.churned[panel.churn_known]
         scores = {model: score[of] for model, score in churn_baselines(frame.matrix, snapshot).items()}
-        own, left = columns_of(frame.matrix, ("own",)), panel.churned[learned]
-        model, odds = churn_view(panel, columns, settings)
-        less = churn_view(panel, own, settings)[0] if own != columns else model
-        scores |= {"lightgbm_own": less.probability(frame)[of], "lightgbm": model.probability(frame)[of]}
-        calibration = fit_calibration(probability_of(unseen[learned, 1]), left)
-        scores["gnn"] = calibration.apply(probability_of(said[of, 1]))
-        scores[SERVED] = model.joined(odds, unseen[learned, 1], left).probability(frame, said[:, 1])[of]
+        values, seen = churn_view(panel, columns, settings)
+        standings, ranked = churn_view(panel, columns, settings, standing=True)
+        own = columns_of(frame.matrix, ("own",))
+        less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
+        scores["lightgbm_own"] = calibrated([less], [less_seen], left).probability(frame)[of]
+        scores["lightgbm"] = calibrated([values], [seen], left).probability(frame)[of]
+        network = fit_calibration(probability_of(unseen[learned, 1]), left)
+        scores["gnn"] = network.apply(probability_of(said[of, 1]))
+        scores[SERVED] = calibrated([values, standings], [seen, ranked], left).probability(frame)[of]
         found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores)
     return found
 

@@ -13,7 +13,7 @@ import lightgbm
 from features.dataset import Dataset
 from features.errors import BundleError
 from training.calibrate import Calibration
-from training.churn import ChurnModel
+from training.churn import ChurnModel, ChurnTrees
 from training.gnn import Gnn
 from training.hybrid import Hybrid
 from training.ranker import Ranker
@@ -59,8 +59,11 @@ class Bundle:
         if ties := self.hybrid.ties:
             texts |= _ensemble("ties", {"tie_columns": ties.tie_columns, "end_columns": ties.end_columns}, ties.boosters)
         if churn := self.hybrid.churn:
-            texts |= _ensemble("churn", {"columns": churn.columns, "with_gnn": churn.with_gnn}, churn.boosters)
+            texts["churn.json"] = _json({"trees": len(churn.trees)})
             texts["calibration.json"] = churn.calibration.to_json()
+            for number, trees in enumerate(churn.trees):
+                content = {"columns": trees.columns, "standing": trees.standing}
+                texts |= _ensemble(f"churn-{number}", content, trees.boosters)
         if stack := self.hybrid.stack:
             texts["stack.json"] = _json(asdict(stack))
         for name, text in texts.items():
@@ -87,9 +90,12 @@ class Bundle:
             content, boosters = _members("ties", files)
             ties = TieModel(tuple(content["tie_columns"]), tuple(content["end_columns"]), boosters)
         if "churn.json" in files:
-            content, boosters = _members("churn", files)
+            trees = []
+            for number in range(json.loads(files["churn.json"])["trees"]):
+                content, boosters = _members(f"churn-{number}", files)
+                trees.append(ChurnTrees(tuple(content["columns"]), boosters, content["standing"]))
             calibration = Calibration.from_json(files["calibration.json"].decode())
-            churn = ChurnModel(tuple(content["columns"]), boosters, calibration, content["with_gnn"])
+            churn = ChurnModel(tuple(trees), calibration)
         if "stack.json" in files:
             content = json.loads(files["stack.json"])
             views, weights, centre = (tuple(content[name]) for name in ("views", "weights", "centre"))

@@ -1,11 +1,12 @@
 """The churn model: calibrated probability that a recent buyer orders nothing within the horizon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import lightgbm
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from features.errors import TrainingError
 from training.calibrate import Calibration, fit_calibration
@@ -16,46 +17,58 @@ from training.settings import TrainSettings
 
 
 @dataclass(frozen=True)
-class ChurnModel:
-    """LightGBM, of which each member has not seen one group of people, and the calibration of what it says.
+class ChurnTrees:
+    """LightGBM of which each member has not seen one group of people; ``columns`` are the features that it reads, in order.
 
-    ``columns`` are the features that it reads, in order. ``with_gnn``: its log-odds are averaged with those of the network.
+    ``standing``: it reads where a buyer stands among the buyers of the date instead of the values. When a season or an
+    outage moves everybody, values mislead one way and standings the other; their mean keeps the level best.
     """
 
     columns: tuple[str, ...]
     boosters: Sequence[lightgbm.Booster]
-    calibration: Calibration
-    with_gnn: bool = False
+    standing: bool
 
-    def probability(self, frame: Frame, gnn: Floats | None = None) -> Floats:
-        """(N,) calibrated probability of no order, in (0, 1); gnn: (N,) log-odds of the network, where it takes part."""
-        x = frame.matrix.select(self.columns)
+    def odds(self, frame: Frame) -> Floats:
+        """(N,) log-odds of no order; they mean something for members of the frame's churn population."""
+        x = inputs(frame, self.columns, self.standing)
         odds: Floats = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
-        if self.with_gnn:
-            if gnn is None:
-                raise TypeError("this churn model was fitted with the network; pass its log-odds")
-            odds = (odds + gnn) / 2
-        return self.calibration.apply(probability_of(odds))
-
-    def joined(self, unseen: Floats, gnn: Floats, churned: npt.NDArray[np.bool_]) -> "ChurnModel":
-        """The same with the network beside it; unseen, gnn: (N,) log-odds of training rows from models that have not seen
-        their person."""
-        calibration = fit_calibration(probability_of((unseen + gnn) / 2), churned)
-        return replace(self, calibration=calibration, with_gnn=True)
+        return odds
 
 
-def fit_churn(
-    x: npt.NDArray[np.float32],
+@dataclass(frozen=True)
+class ChurnModel:
+    """The mean log-odds of several ensembles, and the calibration of it."""
+
+    trees: tuple[ChurnTrees, ...]
+    calibration: Calibration
+
+    def probability(self, frame: Frame) -> Floats:
+        """(N,) calibrated probability of no order, in (0, 1); it means something for members of the churn population."""
+        return self.calibration.apply(probability_of(np.mean([trees.odds(frame) for trees in self.trees], axis=0)))
+
+
+def inputs(frame: Frame, columns: Sequence[str], standing: bool) -> npt.NDArray[np.float32]:
+    """(N, F) values, or for members of the churn population their percentile among its known values, 0 to 1, else nan."""
+    x = frame.matrix.select(columns)
+    if not standing:
+        return x
+    percentile = np.full_like(x, np.nan)
+    percentile[frame.churn_population] = pd.DataFrame(x[frame.churn_population]).rank(pct=True).to_numpy(np.float32)
+    return percentile
+
+
+def fit_churn_trees(
+    frames: Sequence[Frame],
     churned: npt.NDArray[np.bool_],
     groups: Groups,
     columns: Sequence[str],
     settings: TrainSettings,
-) -> tuple[ChurnModel, Floats]:
-    """The model, and (N,) log-odds of each row from the member that has not seen its person.
+    *,
+    standing: bool = False,
+) -> tuple[ChurnTrees, Floats]:
+    """The trees, and (N,) the log-odds of each row from the member that has not seen its person.
 
-    x: (N, F) rows of the churn population; churned: (N,); groups: (N,) of people. The calibration is learned from the
-    log-odds of unseen people. Learning it on a date after those that the model saw repeats the swing of that date at the
-    next (``docs/decisions.md``).
+    churned, groups: (N,) of the churn populations of all frames, one after the other.
 
     Raises:
         TrainingError: no rows, or in the rows of some member only stayers or only churners.
@@ -69,6 +82,7 @@ def fit_churn(
             f"no {kind} among {len(churned):,} training rows, or in one group of people only; choose another horizon, or "
             "earlier dates"
         )
+    x = np.concatenate([inputs(frame, columns, standing)[frame.churn_population] for frame in frames])
 
     def fit(group: int, rows: Rows) -> lightgbm.Booster:
         data = lightgbm.Dataset(x[rows], churned[rows].astype(np.float32), feature_name=list(columns))
@@ -78,7 +92,16 @@ def fit_churn(
         return np.asarray(booster.predict(x[rows], raw_score=True)) if rows.any() else np.empty(0)
 
     boosters, unseen = cross_fit(fit, odds, groups, settings.groups, settings.threads)
-    return ChurnModel(tuple(columns), boosters, fit_calibration(probability_of(unseen), churned)), unseen
+    return ChurnTrees(tuple(columns), boosters, standing), unseen
+
+
+def calibrated(trees: Sequence[ChurnTrees], unseen: Sequence[Floats], churned: npt.NDArray[np.bool_]) -> ChurnModel:
+    """The mean of ``trees``, calibrated.
+
+    unseen: of each of ``trees`` (N,) log-odds of training rows from members that have not seen their person. Learning the
+    calibration on a date after those that the model saw repeats the swing of that date at the next (``docs/decisions.md``).
+    """
+    return ChurnModel(tuple(trees), fit_calibration(probability_of(np.mean(unseen, axis=0)), churned))
 
 
 def probability_of(odds: Floats) -> Floats:

@@ -1,6 +1,7 @@
 """Why a candidate is on the list: exact contributions to the margin of the hybrid, grouped into reasons."""
 
 from collections.abc import Sequence
+from typing import get_args
 
 import numpy as np
 
@@ -9,7 +10,7 @@ from features.blocks.neighbours import SIDES
 from training.frame import Frame
 from training.hybrid import Hybrid, Said
 from training.matrix import Floats
-from training.reasons import REASONS, Language, facts_named, say_strongest
+from training.reasons import REASONS, Language, Side, facts_named, say_strongest
 
 ROWS_AT_ONCE = 2_000
 
@@ -51,11 +52,20 @@ def reason_of_columns(columns: Sequence[str], windows: Sequence[str]) -> list[in
     return [reason_of[block(column)] for column in columns]
 
 
-def say_reasons(hybrid: Hybrid, frame: Frame, said: Said, rows: Sequence[int]) -> dict[Language, list[str]]:
-    """For each row, the strongest reasons that raise its score, in both languages."""
-    parts = reason_contributions(hybrid, frame, said, rows)[:, :-1]
+def side_sums(parts: Floats) -> dict[Side, Floats]:
+    """Side -> (n,) what its reasons add to the margin; parts: as from `reason_contributions`."""
+    sides: tuple[Side, ...] = get_args(Side)
+    of_side = {side: [index for index, reason in enumerate(REASONS) if reason.side == side] for side in sides}
+    return {side: parts[:, columns].sum(axis=1) for side, columns in of_side.items()}
+
+
+def say_reasons(parts: Floats, frame: Frame, said: Said, rows: Sequence[int]) -> dict[Language, list[str]]:
+    """For each row, the strongest reasons that raise its score, in both languages.
+
+    parts: (len(rows), len(REASONS) + 1), as from `reason_contributions`.
+    """
     horizon = f"{frame.horizon_days:.0f}d"
     facts = {name: frame.matrix.column(name)[list(rows)] for name in facts_named(horizon) if name in frame.matrix}
     if "ties" in said.views:
         facts["likely_followers"] = np.exp(said.views["ties"])[list(rows)]
-    return say_strongest(parts, facts, horizon)
+    return say_strongest(parts[:, :-1], facts, horizon)

@@ -42,7 +42,7 @@ class Panel:
         users = np.concatenate([fold.frame.users for fold in folds])
         influence = np.concatenate([fold.labels.influence for fold in folds])
         churned = np.concatenate([fold.labels.churned for fold in folds])
-        known = np.concatenate([fold.labels.churn_known for fold in folds])
+        known = np.concatenate([fold.frame.churn_population for fold in folds])
         positive = influence > 0 if influence.any() else churned & known
         return cls(folds, influence, churned, known, people_in_groups(users, positive, groups))
 

@@ -10,10 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.engine import Engine
+from features.labels import churn_population
 from features.snapshot import Snapshot
 from features.tie_table import ENDS
 from features.user_table import UserTable
-from training.matrix import Floats, Matrix, to_matrix
+from training.matrix import Floats, Matrix, among, to_matrix
 
 Places = npt.NDArray[np.int64]
 
@@ -55,12 +56,14 @@ class Purchases:
 class Frame:
     """Users, ties and purchases as they were known at one date.
 
-    ``windows``: suffixes of windowed features, such as ``42d``, the shortest first; ``horizon_days``: that of the labels.
+    ``churn_population``: (N,) who ordered in the two horizons before. ``windows``: suffixes of windowed features, such as
+    ``42d``, the shortest first. ``horizon_days``: that of the labels.
     """
 
     matrix: Matrix
     ties: Ties
     purchases: Purchases | None
+    churn_population: npt.NDArray[np.bool_]
     windows: tuple[str, ...]
     horizon_days: float
 
@@ -80,7 +83,10 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
         taken = snapshot["adoptions"]
         bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, users)
     ties = _ties(table.ties, table.tie_columns, engine, users)
-    return Frame(matrix, ties, bought, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
+    buyers = np.zeros(len(users), dtype=bool)
+    if "orders" in snapshot:
+        buyers = among(matrix.users, churn_population(snapshot), engine)
+    return Frame(matrix, ties, bought, buyers, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
 
 
 def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, users: pa.Array) -> Ties:

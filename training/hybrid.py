@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
-from training.churn import ChurnModel, fit_churn
+from training.churn import ChurnModel, ChurnTrees, calibrated, fit_churn_trees
 from training.folds import Panel
 from training.frame import Frame
 from training.gnn import Gnn
@@ -15,7 +15,7 @@ from training.matrix import Floats, Matrix
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 from training.stack import Stack, fit_stack
-from training.tie_model import TieModel, fit_tie_model
+from training.tie_model import TieModel, fit_tie_model, summed
 
 
 @dataclass(frozen=True)
@@ -32,20 +32,25 @@ class Hybrid:
     def said(self, frame: Frame) -> "Said":
         """What every model says of the users of a frame."""
         gnn = self.gnn.outputs(frame)
-        models = {"lightgbm": self.ranker, "ties": self.ties}
-        views = {name: model.margin(frame) for name, model in models.items() if model} | {"gnn": gnn[:, 0]}
+        views, follow_ups = {"gnn": gnn[:, 0]}, None
+        if self.ranker:
+            views["lightgbm"] = self.ranker.margin(frame)
+        if self.ties:
+            follow_ups = self.ties.follow_ups(frame)
+            views["ties"] = summed(frame, follow_ups)
         margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
-        return Said(views, margin, self.churn.probability(frame, gnn[:, 1]) if self.churn else None)
+        return Said(views, margin, self.churn.probability(frame) if self.churn else None, follow_ups)
 
 
 @dataclass(frozen=True)
 class Said:
     """``views``: model -> (N,) margins; ``margin``: (N,) log of expected influence; ``churn``: (N,) probability, which
-    means something for those with an order in the two horizons before."""
+    means something for those with an order in the two horizons before; ``follow_ups``: (E,) expected along each tie."""
 
     views: Mapping[str, Floats]
     margin: Floats | None
     churn: Floats | None
+    follow_ups: Floats | None = None
 
 
 Model_co = TypeVar("Model_co", bound="Ranker | TieModel | Gnn", covariant=True)
@@ -88,10 +93,12 @@ def stacked(unseen: Mapping[str, Floats], panel: Panel) -> Stack:
     return fit_stack(tuple(unseen), np.stack(list(unseen.values()), axis=1), panel.influence)
 
 
-def churn_view(panel: Panel, columns: Sequence[str], settings: TrainSettings) -> tuple[ChurnModel, Floats]:
-    """The churn model without the network, and its log-odds of unseen people of the churn population."""
+def churn_view(
+    panel: Panel, columns: Sequence[str], settings: TrainSettings, *, standing: bool = False
+) -> tuple[ChurnTrees, Floats]:
+    """Trees of churn on values or standings, and their log-odds of unseen people of the churn population."""
     of = panel.churn_known
-    return fit_churn(panel.x(columns)[of], panel.churned[of], panel.groups[of], columns, settings)
+    return fit_churn_trees(panel.frames, panel.churned[of], panel.groups[of], columns, settings, standing=standing)
 
 
 def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn: bool) -> Hybrid:
@@ -105,6 +112,6 @@ def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn:
         stack = stacked(given, panel)
     if churn:
         of = panel.churn_known
-        alone, odds = churn_view(panel, columns, settings)
-        leaving = alone.joined(odds, unseen[of, 1], panel.churned[of])
+        trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
+        leaving = calibrated(trees, odds, panel.churned[of])
     return Hybrid(ranker.model if ranker else None, ties.model if ties else None, gnn, stack, leaving)

@@ -55,6 +55,6 @@ def fingerprint(folds: Sequence[Fold]) -> str:
             digest.update("\n".join(names).encode())
         for values in (matrix.x, ties.followers, ties.influencers, ties.x, labels.influence, labels.follows):
             digest.update(values.tobytes())
-        for flags in (labels.churned, labels.churn_known):
+        for flags in (labels.churned, fold.frame.churn_population):
             digest.update(flags.tobytes())
     return digest.hexdigest()

@@ -1,10 +1,10 @@
-"""Figures for a run: which features matter, whether probabilities hold, how models compare, and how a list fared.
+"""Figures for a run: what a score is made of, whether probabilities hold, how models compare, and how a list fared.
 
 All are drawn on ``Figure`` objects without pyplot, so that nothing global is kept and threads do not meet.
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,8 @@ from training.replay import DIFFERENCES, GROUPS, NOT_CAUSAL, Replay
 
 BLUE, GREY, FAINT = "#1f5fa8", "#5b6570", "#d9dee4"
 MAX_BARS = 30
+HEADLINES = ("average_precision", "auroc")
+WITHOUT = "-without-"
 Z = 1.96
 
 
@@ -110,50 +112,93 @@ def reliability_plot(label: npt.ArrayLike, probability: npt.ArrayLike) -> Figure
     return figure
 
 
-def intervals_plot(records: Sequence[Record], metric: str) -> Figure:
-    """Each model's pooled value with its 95 % interval and, faint, its single dates; one panel per dataset and one for all.
+def weights_plot(weights: Mapping[str, float], spreads: Mapping[str, float]) -> Figure:
+    """What each view of a stack adds to the margin: its weight times how far apart it puts users.
 
-    records: as from ``bootstrap_records``, differences are not drawn; models are sorted by the last panel.
+    weights: view -> weight >= 0; spreads: view -> standard deviation of its margins, of those where it is known.
+    """
+    added = {view: weight * spreads[view] for view, weight in weights.items() if view in spreads}
+    views = sorted(added, key=lambda view: added[view])
+    figure = _figure(8, 1.5 + 0.3 * len(views))
+    axes = figure.subplots()
+    axes.barh(views, [added[view] for view in views], color=BLUE, height=0.7)
+    for place, view in enumerate(views):
+        axes.annotate(
+            f"weight {weights[view]:.2f}", (added[view], place), (4, 0), textcoords="offset points", va="center",
+            fontsize=8, color=GREY,
+        )  # fmt: skip
+    axes.margins(x=0.15)
+    axes.set_xlabel("weight x standard deviation of the margin", color=GREY)
+    axes.set_title("What the models weigh in the score", loc="left", fontsize=11)
+    _plain(axes, grid="x")
+    return figure
+
+
+def headlines(records: Sequence[Record]) -> list[str]:
+    """The metrics by which the tasks of ``records`` are drawn, that of influence first."""
+    return [metric for metric in HEADLINES if any(record.metric == metric for record in records)]
+
+
+def intervals_plot(records: Sequence[Record], metric: str) -> Figure:
+    """Each model's pooled value with its 95 % interval and, faint, its single dates; beside them the differences.
+
+    records: as from ``bootstrap_records``. A row of panels for all datasets together, where there are several, and one for
+    each. Differences are of one model minus that of the line. Models that do without a part (``-without-``) come below the
+    others; both are sorted by the first row.
 
     Raises:
         TrainingError: no record is a pooled value of ``metric``.
     """
-    own = [record for record in records if record.metric == metric and record.minus is None]
-    pooled = [record for record in own if record.as_of == POOLED]
+    pooled = [record for record in records if record.metric == metric and record.as_of == POOLED]
     if not pooled:
         known = ", ".join(sorted({record.metric for record in records})) or "none"
         raise TrainingError(f"no pooled values of {metric!r} to draw; the records hold {known}")
     datasets = list(dict.fromkeys(record.dataset for record in pooled if record.dataset != POOLED))
-    panels = [*datasets, POOLED] if len(datasets) > 1 else datasets
+    rows = [POOLED, *datasets] if len(datasets) > 1 else datasets
+    own, paired = ([record for record in pooled if bool(record.minus) == minus] for minus in (False, True))
     higher = METRICS[metric].higher_is_better
     # By the widest pool that has the model; models that only some datasets have come below.
-    rank = {record.model: (panels.index(record.dataset), record.value) for record in pooled if record.dataset in panels}
-    models = sorted(rank, key=lambda model: (rank[model][0], rank[model][1] if higher else -rank[model][1]))
-    figure = _figure(3.0 + 3.2 * len(panels), 1.9 + 0.36 * len(models))
-    for axes, panel in zip(figure.subplots(1, len(panels), sharex=True, sharey=True, squeeze=False)[0], panels, strict=True):
-        dates = [record for record in own if record.dataset == panel and record.as_of != POOLED]
-        axes.plot(
-            [record.value for record in dates],
-            [models.index(record.model) for record in dates],
-            "|",
-            color=GREY,
-            markersize=9,
-        )
-        for record in (record for record in pooled if record.dataset == panel):
-            place = models.index(record.model)
-            axes.hlines(place, record.ci_low, record.ci_high, color=BLUE, linewidth=2.5, alpha=0.55)
-            axes.plot(record.value, place, "o", color=BLUE, markersize=6)
+    rank = {
+        record.model: (WITHOUT not in record.model, -rows.index(record.dataset), record.value if higher else -record.value)
+        for record in own
+        if record.dataset in rows
+    }
+    models = sorted(rank, key=lambda model: rank[model])
+    columns = 2 if paired else 1
+    figure = _figure(4.0 + 3.6 * columns, 1.2 + len(rows) * (0.9 + 0.24 * len(models)))
+    grid = figure.subplots(len(rows), columns, sharex="col", sharey=True, squeeze=False)
+    for (left, *right), place in zip(grid, rows, strict=True):
+        dates = [r for r in records if (r.metric, r.dataset) == (metric, place) and r.as_of != POOLED and not r.minus]
+        values, lines = [record.value for record in dates], [models.index(record.model) for record in dates]
+        left.plot(values, lines, "|", color=GREY, markersize=8)
+        _draw(left, [(record, models.index(record.model)) for record in own if record.dataset == place])
         count = len({record.as_of for record in dates})
-        text = "all datasets" if panel == POOLED else f"{panel}, {count} date{'s' if count != 1 else ''}"
-        axes.set_title(text, loc="left", fontsize=10, color=GREY)
-        axes.set_yticks(range(len(models)), models)
-        axes.set_ylim(-0.6, len(models) - 0.4)
-        axes.set_xlabel(metric.replace("_", " "), color=GREY)
-        _plain(axes, grid="both")
+        text = "all datasets" if place == POOLED else f"{place}, {count} date{'s' if count != 1 else ''}"
+        left.set_title(text, loc="left", fontsize=10, color=GREY)
+        left.set_yticks(range(len(models)), models)
+        left.set_ylim(-0.6, len(models) - 0.4)
+        for axes in right:
+            here = [record for record in paired if record.dataset == place]
+            axes.axvline(0, color=GREY, linewidth=1, linestyle="--")
+            _draw(axes, [(record, models.index(record.minus)) for record in here if record.minus])
+            axes.set_title(f"{paired[0].model} minus each", loc="left", fontsize=10, color=GREY)
+        for axes in (left, *right):
+            axes.tick_params(labelbottom=True)
+            axes.locator_params(axis="x", nbins=6)
+            _plain(axes, grid="both")
     better = "higher" if higher else "lower"
     title = f"{metric.replace('_', ' ')} by model, {better} is better\nmean of dates with 95 % interval; | single dates"
     figure.suptitle(title, x=0.01, ha="left", fontsize=11)
     return figure
+
+
+def _draw(axes: Axes, placed: Sequence[tuple[Record, int]]) -> None:
+    """Values with their intervals, each on its line, and in figures beside the panel."""
+    for record, line in placed:
+        figure = f"{record.value:+.3f}" if record.minus else f"{record.value:.3f}"
+        axes.annotate(figure, (1.01, line), xycoords=("axes fraction", "data"), va="center", fontsize=8, color=GREY)
+        axes.hlines(line, record.ci_low, record.ci_high, color=BLUE, linewidth=2.5, alpha=0.55)
+        axes.plot(record.value, line, "o", color=BLUE, markersize=5)
 
 
 def replay_plot(replay: Replay, title: str, currency: str) -> Figure:

@@ -1,16 +1,28 @@
-"""A trained bundle with its evidence in MLflow, registered as the challenger."""
+"""Runs in MLflow: a backtest, or a trained bundle with its evidence, registered as the challenger."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import lightgbm
 import numpy as np
 
 from training.backtest import SERVED
+from training.intervals import POOLED, Record
 from training.pipeline import Trained
-from training.plots import importance_plot, reliability_plot
-from training.tracking import Tracker
+from training.plots import headlines, importance_plot, intervals_plot, reliability_plot, weights_plot
+from training.stack import Stack
+from training.tracking import Run, Tracker
+
+
+def log_backtest(records: Sequence[Record], params: Mapping[str, object], tracker: Tracker) -> str:
+    """Log a backtest with its parameters and plots as one run, without a model; returns the name of the run."""
+    datasets = dict.fromkeys(record.dataset for record in records if record.dataset != POOLED)
+    name = f"backtest of {', '.join(datasets)}"
+    with tracker.run(name) as run:
+        run.params(params)
+        _log_records(run, records)
+    return name
 
 
 def register(trained: Trained, tracker: Tracker) -> int:
@@ -21,25 +33,39 @@ def register(trained: Trained, tracker: Tracker) -> int:
     with tracker.run(name, tags) as run:
         run.params({**bundle.settings, "horizon_days": bundle.dataset.time.horizon.days, "credit": bundle.dataset.credit})
         run.params({"training_dates": ", ".join(f"{fold.as_of:%Y-%m-%d}" for fold in trained.folds)})
-        run.records(trained.records)
+        _log_records(run, trained.records)
         hybrid = bundle.hybrid
         run.document("features.json", list(hybrid.gnn.columns))
         if hybrid.stack:
-            run.params(
-                {f"weight_{view}": weight for view, weight in zip(hybrid.stack.views, hybrid.stack.weights, strict=True)}
-            )
-        for name, model in {"ranker": hybrid.ranker, "churn": hybrid.churn}.items():
+            weights = dict(zip(hybrid.stack.views, hybrid.stack.weights, strict=True))
+            run.params({f"weight_{view}": weight for view, weight in weights.items()})
+            run.figure("hybrid-weights.png", weights_plot(weights, _spreads(trained, hybrid.stack)))
+        trees = {"ranker": hybrid.ranker, "ties": hybrid.ties, "churn": hybrid.churn and hybrid.churn.trees[0]}
+        for name, model in trees.items():
             if model:
-                run.figure(f"{name}-importance.png", importance_plot(model.columns, _gains(model.boosters)))
+                run.figure(f"{name}-importance.png", importance_plot(*_gains(model.boosters)))
         if hybrid.churn:
             run.figure("churn-reliability.png", reliability_plot(*_judged_churn(trained)))
         with tempfile.TemporaryDirectory() as folder:
             return tracker.register(run, bundle.save(Path(folder) / "bundle"))
 
 
-def _gains(boosters: Sequence[lightgbm.Booster]) -> np.ndarray:
-    gains: np.ndarray = np.mean([booster.feature_importance("gain") for booster in boosters], axis=0)
-    return gains
+def _log_records(run: Run, records: Sequence[Record]) -> None:
+    run.records(records)
+    for metric in headlines(records):
+        run.figure(f"{metric}.png", intervals_plot(records, metric))
+
+
+def _gains(boosters: Sequence[lightgbm.Booster]) -> tuple[list[str], np.ndarray]:
+    """Names and mean gains of the features of an ensemble."""
+    return boosters[0].feature_name(), np.mean([booster.feature_importance("gain") for booster in boosters], axis=0)
+
+
+def _spreads(trained: Trained, stack: Stack) -> dict[str, float]:
+    """View -> standard deviation of what it said on the test dates, of those that were judged there."""
+    judged = trained.evaluations["koc"]
+    said = {view: [each.scores[view] for each in judged if view in each.scores] for view in stack.views}
+    return {view: float(np.mean([scores.std() for scores in each])) for view, each in said.items() if each}
 
 
 def _judged_churn(trained: Trained) -> tuple[np.ndarray, np.ndarray]:

@@ -77,9 +77,14 @@ class TieModel:
 
     def margin(self, frame: Frame, groups: Groups | None = None) -> Floats:
         """(N,) log of the people that each user is expected to move along all ties; groups as in `follow_ups`."""
-        moved = np.bincount(frame.ties.influencers, self.follow_ups(frame, groups), minlength=len(frame.users))
-        margin: Floats = np.log(moved + FLOOR)
-        return margin
+        return summed(frame, self.follow_ups(frame, groups))
+
+
+def summed(frame: Frame, follow_ups: Floats) -> Floats:
+    """follow_ups: (E,) expected along each tie -> (N,) log of the sum over all ties of each influencer."""
+    moved = np.bincount(frame.ties.influencers, follow_ups, minlength=len(frame.users))
+    margin: Floats = np.log(moved + FLOOR)
+    return margin
 
 
 def fit_tie_model(

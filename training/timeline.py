@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.labels import churn_population, influence_labels, require_mature, stayed, tie_labels
+from features.labels import influence_labels, require_mature, stayed, tie_labels
 from features.prepare import prepare
 from features.snapshot import Snapshot, take_snapshot
 from features.splits import training_dates
@@ -27,16 +27,14 @@ class Labels:
     """What the users and ties of a frame did within the horizon, in their order.
 
     ``influence``: (N,) people moved, >= 0. ``influence_value``: (N,) minor units. ``people_moved``: (N,)
-    different people. ``churned``: (N,) no order.
-    ``churn_known``: (N,) member of the churn population (an order in the two horizons before). ``follows``: (E,) weight that
-    each tie carried, >= 0.
+    different people. ``churned``: (N,) no order, which tells something of members of the churn population. ``follows``: (E,)
+    weight that each tie carried, >= 0.
     """
 
     influence: Floats
     influence_value: Floats
     people_moved: Floats
     churned: npt.NDArray[np.bool_]
-    churn_known: npt.NDArray[np.bool_]
     follows: Floats
 
 
@@ -88,7 +86,6 @@ class Timeline:
             moved["influence_value"],
             moved["people_moved"],
             churned=~among(users, stayed(view, as_of), engine) if has_orders else nobody,
-            churn_known=among(users, churn_population(self.snapshot(as_of)), engine) if has_orders else nobody,
             follows=self._follows(view, as_of),
         )
 
