@@ -49,9 +49,7 @@ def test_a_positive_row_at_any_date_makes_a_positive_person() -> None:
 
 def test_one_positive_person_is_too_few() -> None:
     users = np.array(["a", "b", "a"], object)
-    with pytest.raises(
-        TrainingError, match=r"1 of 2 people have a positive label in .*; choose a longer horizon"
-    ):
+    with pytest.raises(TrainingError, match=r"1 of 2 people have a positive label in .* choose a longer horizon"):
         people_in_groups(users, np.array([True, False, True]), 2)
 
 
