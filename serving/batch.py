@@ -8,7 +8,8 @@ from pathlib import Path
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
 from serving.evidence import evidence_of
-from serving.scores import Manifest, ScoreStore, category_influence, explained, score_users
+from serving.score_store import Manifest, ScoreStore
+from serving.scores import category_influence, explained, score_users, tie_scores
 from training.bundle import Bundle
 from training.frame import Frame
 from training.hybrid import Hybrid
@@ -47,14 +48,15 @@ def score_batch(
     if not len(frame.users):
         raise ScoresError(f"nobody acted before {moment:%Y-%m-%d}; score a later date")
     require_same_features(bundle.hybrid, frame)
-    users = score_users(bundle.hybrid, frame, timeline.snapshot(moment))
-    categories = category_influence(timeline.snapshot(moment))
-    progress("evidence of the first users")
-    evidence = evidence_of(timeline.snapshot(moment), explained(users))
-    progress("writing the batch")
-    return store.write(
-        users, categories, evidence, dataset=tables.dataset.name, model=f"koc/{version.version}", as_of=moment
-    )
+    progress(f"{moment:%Y-%m-%d}: what the models say")
+    snapshot, said = timeline.snapshot(moment), bundle.hybrid.said(frame)
+    users = score_users(bundle.hybrid, frame, said, snapshot)
+    categories, ties = category_influence(snapshot), tie_scores(frame, said)
+    progress(f"{moment:%Y-%m-%d}: evidence of the first users")
+    evidence = evidence_of(snapshot, explained(users))
+    progress(f"{moment:%Y-%m-%d}: writing the batch")
+    name = tables.dataset.name
+    return store.write(users, categories, evidence, ties, dataset=name, model=f"koc/{version.version}", as_of=moment)
 
 
 def require_same_settings(bundle: Bundle, tables: Tables) -> None:

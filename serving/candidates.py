@@ -5,8 +5,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import ScoresError
-from serving.criteria import Criteria, RankBy
-from serving.scores import PRIOR, ScoreStore
+from serving.criteria import PRIOR, Criteria, RankBy
+from serving.score_store import ScoreStore
 
 _COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RISING: "rising"}
 
@@ -39,6 +39,25 @@ def candidates(store: ScoreStore, criteria: Criteria) -> pa.Table:
         users = users.filter(pc.equal(users["stage"], criteria.stage))
     listed = _with_next_item(users.slice(0, criteria.limit), store.evidence().next_items)
     return listed.add_column(0, "rank", pa.array(range(1, len(listed) + 1), pa.int64()))
+
+
+def likely_followers(store: ScoreStore, users: pa.Array, most: int = 3) -> pa.Table:
+    """For each of ``users`` (ids), up to ``most`` people likeliest to follow next, the likeliest first.
+
+    influencer_id        string
+    user_id              string   who may follow
+    expected_follow_ups  float32  within the horizon, > 0
+    probability          float64  that they follow at least once: 1 - exp(-expected_follow_ups)
+    """
+    ties = store.ties(users).sort_by(
+        [("influencer_id", "ascending"), ("expected_follow_ups", "descending"), ("user_id", "ascending")]
+    )
+    # Sorted by influencer: the first place of each id is the first of its ties.
+    _, first, ties_each = np.unique(ties["influencer_id"].to_numpy().astype(str), return_index=True, return_counts=True)
+    place = np.arange(len(ties)) - first.repeat(ties_each)
+    best = ties.filter(pa.array(place < most)).select(["influencer_id", "user_id", "expected_follow_ups"])
+    expected = best["expected_follow_ups"].to_numpy().astype(np.float64)
+    return best.append_column("probability", pa.array(-np.expm1(-expected)))
 
 
 def _with_next_item(users: pa.Table, next_items: pa.Table) -> pa.Table:

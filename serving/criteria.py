@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+PRIOR = 1.0
+"""People moved that a user's own record is weighed against: with less, the market's means say more."""
+
 
 class RankBy(StrEnum):
     """What puts one candidate before another: people expected to be moved, money expected, or how influence rises."""

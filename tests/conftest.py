@@ -16,7 +16,7 @@ from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
 from features.tables import Tables
 from serving.batch import score_batch
-from serving.scores import Manifest, ScoreStore
+from serving.score_store import Manifest, ScoreStore
 from training.pipeline import Trained, train
 from training.register import register
 from training.settings import TrainSettings
@@ -57,7 +57,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     return OneMarket(config, log)
 
 
-SMALL = TrainSettings(dates=2, seeds=2, rounds=30, threads=1, resamples=200)
+SMALL = TrainSettings(dates=2, groups=2, rounds=30, width=8, epochs=3, threads=1, resamples=200)
 
 
 @dataclass(frozen=True)

@@ -76,8 +76,9 @@ def test_a_file_starts_by_saying_what_comes_out_of_it(name: str) -> None:
 HEAVY = {
     "mlflow": {"training/tracking.py"},
     "lightgbm": {"training/"},
-    "torch": set(),
-    "torch_geometric": set(),
+    "torch": {"training/graph.py", "training/propagate.py", "training/gnn.py", "training/gnn_fit.py"},
+    "torch_geometric": {"training/graph.py", "training/propagate.py"},
+    "safetensors": {"training/gnn.py"},
     "igraph": {"features/blocks/ties.py"},
     "duckdb": {"features/engine.py", "features/intake/sources.py"},
     "pyspark": {"features/engine.py"},

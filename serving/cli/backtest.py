@@ -8,15 +8,21 @@ import typer
 
 from serving.cli.options import (
     DEFAULT_DATASET,
+    DEFAULT_DATES,
+    DEFAULT_HOME,
     DEFAULT_THREADS,
+    Dates,
+    Home,
     MemoryLimit,
     Quarantine,
     TestDates,
     Threads,
+    Tracking,
     console,
     open_dataset,
     progress,
     read,
+    say,
     write_text,
 )
 
@@ -27,8 +33,20 @@ def backtest(
         list[Path] | None, typer.Option("--root", help="Folder of tables; one for each dataset, or several for one.")
     ] = None,
     test_date: TestDates = None,
+    dates: Dates = DEFAULT_DATES,
+    ablations: Annotated[
+        bool, typer.Option("--ablations", help="Also judge the served model without each of its parts; takes longer.")
+    ] = False,
+    at_least: Annotated[
+        int, typer.Option(min=0, help="Influence counts only of those who moved so many different people.")
+    ] = 0,
     json: Annotated[Path | None, typer.Option(help="Also write all records to this file.")] = None,
-    plot: Annotated[Path | None, typer.Option(help="Also draw average precision with intervals to this PNG.")] = None,
+    plot: Annotated[Path | None, typer.Option(help="Also draw average precision, or AUROC of churn, to this PNG.")] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Also log records, settings and plots to MLflow; registers no model.")
+    ] = False,
+    tracking: Tracking = None,
+    home: Home = DEFAULT_HOME,
     seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
@@ -54,18 +72,28 @@ def backtest(
     for one in datasets:
         tables, _ = open_dataset(one, quarantine=quarantine, memory=memory, threads=threads)
         timelines.append(Timeline(tables))
+    settings = TrainSettings(dates=dates, seed=seed, threads=threads)
     with progress("backtest") as tell:
         for timeline in timelines:
             timeline.progress = tell
-        records = run_backtest(timelines, TrainSettings(seed=seed, threads=threads))
+        records = run_backtest(timelines, settings, ablations=ablations, at_least=at_least)
+    if at_least > 1:
+        say(f"Influence counts only of those who moved at least {at_least} different people.")
     render(records, console)
     if json:
         write_text(json, json_format.dumps([record.to_dict() for record in records], indent=1))
     if plot:
-        from training.plots import intervals_plot
+        from training.plots import headlines, intervals_plot
 
         plot.parent.mkdir(parents=True, exist_ok=True)
-        intervals_plot(records, "average_precision").savefig(plot)
+        intervals_plot(records, headlines(records)[0]).savefig(plot)
+    if track:
+        from training.register import log_backtest
+        from training.tracking import Tracker
+
+        horizons = ", ".join(f"{one.time.horizon.days}" for one in datasets)
+        params = {**settings.to_dict(), "horizon_days": horizons, "ablations": ablations, "at_least": at_least}
+        say(f"Logged to MLflow as {log_backtest(records, params, Tracker(tracking, home))!r}")
 
 
 def _require_names_apart(names: list[str]) -> None:

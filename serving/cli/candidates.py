@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -37,7 +38,8 @@ def candidates(
     stage: Annotated[str | None, typer.Option(help="Only this lifecycle stage, such as active.")] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
     evidence: Annotated[
-        bool, typer.Option("--evidence", help="Show who followed, to what, when, and what to hand on.")
+        bool,
+        typer.Option("--evidence", help="Show who followed, to what, when, who may follow next, and what to hand on."),
     ] = False,
     scores: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
     home: Home = DEFAULT_HOME,
@@ -50,39 +52,48 @@ def candidates(
 
     from features.errors import ScoresError
     from serving.candidates import candidates as select
-    from serving.scores import ScoreStore
+    from serving.candidates import likely_followers
+    from serving.score_store import ScoreStore
 
     if evidence and form is Format.CSV:
         raise ScoresError("--evidence has several rows for a candidate, and a line of CSV holds one; use --format json")
     store = ScoreStore(scores or home / "scores")
     listed = select(store, Criteria(limit, by, category, max_churn, stage))
-    shown = store.evidence().of(listed["user_id"].combine_chunks()) if evidence else None
+    ids = listed["user_id"].combine_chunks()
+    beside = by_user(store.evidence().of(ids), likely_followers(store, ids)) if evidence else None
     if form is Format.CSV:
         pyarrow.csv.write_csv(listed, sys.stdout.buffer)
     elif form is Format.JSON:
         import json
 
         rows = listed.to_pylist()
-        if shown:
-            beside = by_user(shown)
+        if beside is not None:
             for row in rows:
-                row["follow_ups"], row["next_items"] = beside.get(row["user_id"], ([], []))
+                row.update(vars(beside.get(row["user_id"], Beside())))
         print(json.dumps(rows, ensure_ascii=False, indent=1, default=lambda moment: moment.isoformat()))
     else:
-        show(listed, shown)
+        show(listed, beside)
 
 
-def show(listed: "pa.Table", evidence: "Evidence | None" = None) -> None:
-    """Print a list for people; with ``evidence``, under each reason who followed, to what, when, and what to hand on."""
+@dataclass(frozen=True)
+class Beside:
+    """Rows of evidence of one candidate: who followed, who is likely to follow next, and what to hand on."""
+
+    follow_ups: Rows = field(default_factory=list)
+    likely_followers: Rows = field(default_factory=list)
+    next_items: Rows = field(default_factory=list)
+
+
+def show(listed: "pa.Table", beside: Mapping[str, Beside] | None = None) -> None:
+    """Print a list for people; with ``beside``, under each reason who followed, to what, when, who may follow next, and
+    what to hand on."""
     grid = Table(Column("rank", justify="right"), "user", Column("expected follow-ups", justify="right"),
                  Column("churn", justify="right"), "stage", Column("why", overflow="fold"))  # fmt: skip
-    beside = by_user(evidence) if evidence else {}
     for row in listed.to_pylist():
         churn = row.get("churn_probability")
         why = [row["reason"] or "beyond the explained top"]
-        followed, handed = beside.get(row["user_id"], ([], []))
-        why += [f"{f['happened_at']:%Y-%m-%d} {f['influenced_id']} followed to {item(f)}: {f['evidence']}" for f in followed]
-        why += [f"hand on {item(option)}: {option['because']}" for option in handed]
+        if beside is not None:
+            why += _told(beside.get(row["user_id"], Beside()))
         grid.add_row(
             str(row["rank"]), escape(row["user_id"]), f"{row.get('category_score', row['koc_score']):.2f}",
             "-" if churn is None else f"{churn:.0%}", row["stage"], escape("\n".join(why)),
@@ -90,12 +101,15 @@ def show(listed: "pa.Table", evidence: "Evidence | None" = None) -> None:
     console.print(grid)
 
 
-def by_user(evidence: "Evidence") -> dict[str, tuple[Rows, Rows]]:
-    """User -> rows of who followed, and of what to hand on."""
-    found: dict[str, tuple[Rows, Rows]] = {}
-    for place, rows in enumerate((evidence.follow_ups, evidence.next_items)):
-        for row in rows.to_pylist():
-            found.setdefault(row.pop("user_id"), ([], []))[place].append(row)
+def by_user(evidence: "Evidence", likely: "pa.Table") -> dict[str, Beside]:
+    """User -> rows of evidence; likely: as from `serving.candidates.likely_followers`."""
+    found: dict[str, Beside] = {}
+    for row in evidence.follow_ups.to_pylist():
+        found.setdefault(row.pop("user_id"), Beside()).follow_ups.append(row)
+    for row in likely.to_pylist():
+        found.setdefault(row.pop("influencer_id"), Beside()).likely_followers.append(row)
+    for row in evidence.next_items.to_pylist():
+        found.setdefault(row.pop("user_id"), Beside()).next_items.append(row)
     return found
 
 
@@ -103,3 +117,13 @@ def item(row: Mapping[str, Any]) -> str:
     """The item and its category, as far as they are known."""
     named = row["item_id"] or "no item"
     return f"{named} ({row['category']})" if row["category"] else named
+
+
+def _told(beside: Beside) -> list[str]:
+    lines = [
+        f"{row['happened_at']:%Y-%m-%d} {row['influenced_id']} followed to {item(row)}: {row['evidence']}"
+        for row in beside.follow_ups
+    ]
+    if likely := [f"{row['user_id']} ({row['probability']:.0%})" for row in beside.likely_followers]:
+        lines.append(f"likely to follow next: {', '.join(likely)}")
+    return lines + [f"hand on {item(row)}: {row['because']}" for row in beside.next_items]

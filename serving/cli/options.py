@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
+from training.settings import TrainSettings
+
 if TYPE_CHECKING:
     from features.dataset import Dataset
     from features.intake.quality import QualityReport
@@ -36,11 +38,13 @@ def _memory(text: str | None) -> str | None:
 MemoryLimit = Annotated[
     str | None, typer.Option(envvar="KOC_MEMORY", callback=_memory, help="Spill to disk above this, such as 6GB.")
 ]
+Dates = Annotated[int, typer.Option("--dates", min=1, help="Most past dates that a model learns from.")]
 Threads = Annotated[int, typer.Option(envvar="KOC_THREADS", min=1, help="Threads of LightGBM and of the engine.")]
 
 DEFAULT_DATASET = Path("dataset.toml")
 DEFAULT_HOME = Path(".koc")
 DEFAULT_THREADS = 2
+DEFAULT_DATES = TrainSettings.dates
 DEFAULTS = {"dataset": DEFAULT_DATASET, "home": DEFAULT_HOME}
 
 console = Console()

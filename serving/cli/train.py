@@ -6,9 +6,11 @@ import typer
 
 from serving.cli.options import (
     DEFAULT_DATASET,
+    DEFAULT_DATES,
     DEFAULT_HOME,
     DEFAULT_THREADS,
     DatasetFile,
+    Dates,
     Home,
     MemoryLimit,
     Quarantine,
@@ -29,6 +31,7 @@ def train(
     dataset: DatasetFile = DEFAULT_DATASET,
     root: Root = None,
     test_date: TestDates = None,
+    dates: Dates = DEFAULT_DATES,
     tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
     seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
@@ -48,7 +51,7 @@ def train(
 
     tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
     with progress("training") as tell:
-        trained = run_training(tables, TrainSettings(seed=seed, threads=threads), tell)
+        trained = run_training(tables, TrainSettings(dates=dates, seed=seed, threads=threads), tell)
         tell("registering in MLflow")
         tracker = Tracker(tracking, home)
         version = tracker.find(register(trained, tracker))

@@ -8,7 +8,7 @@ import pytest
 from features.errors import BundleError, ScoresError, TrackingError
 from features.tables import Tables
 from serving.batch import require_same_features, require_same_settings, score_batch
-from serving.scores import ScoreStore
+from serving.score_store import ScoreStore
 from tests.conftest import Scored, sharing
 from training.pipeline import Trained
 from training.timeline import Timeline
@@ -63,14 +63,22 @@ def test_settings_that_change_nothing_else_are_accepted(trained: Trained, market
 
 
 def test_features_that_the_tables_no_longer_give_are_named(trained: Trained, timeline: Timeline) -> None:
-    matrix = timeline.matrix(trained.bundle.as_of)
-    require_same_features(trained.bundle, matrix)
-    dropped = [name for name in matrix.columns if name.startswith("share")]
-    less = replace(matrix, columns=tuple(name for name in matrix.columns if name not in dropped))
+    hybrid, frame = trained.bundle.hybrid, timeline.frame(trained.bundle.as_of)
+    require_same_features(hybrid, frame)
+    dropped = [name for name in frame.matrix.columns if name.startswith("share")]
+    kept = tuple(name for name in frame.matrix.columns if name not in dropped)
+    less = replace(frame, matrix=replace(frame.matrix, columns=kept))
     with pytest.raises(
         BundleError, match=rf"reads {len(dropped)} features .* no longer give, such as {dropped[0]}, .*map the"
     ):
-        require_same_features(trained.bundle, less)
+        require_same_features(hybrid, less)
+
+
+def test_features_of_ties_that_are_gone_are_named(trained: Trained, timeline: Timeline) -> None:
+    frame = timeline.frame(trained.bundle.as_of)
+    less = replace(frame, ties=replace(frame.ties, columns=tuple(c for c in frame.ties.columns if c != "strength")))
+    with pytest.raises(BundleError, match=r"reads 1 features .* no longer give, such as strength; map the"):
+        require_same_features(trained.bundle.hybrid, less)
 
 
 def test_a_table_that_is_gone_is_refused_and_nothing_is_written(scored: Scored, market: Tables, tmp_path: Path) -> None:

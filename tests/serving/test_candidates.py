@@ -8,7 +8,7 @@ from features.errors import ScoresError
 from serving.candidates import candidates
 from serving.criteria import Criteria, RankBy
 from serving.evidence import Evidence
-from serving.scores import ScoreStore
+from serving.score_store import ScoreStore
 
 # Best first, as `score_users` writes them.
 USERS = pa.table(

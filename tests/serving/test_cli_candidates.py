@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from serving.evidence import Evidence
-from serving.scores import ScoreStore
+from serving.score_store import ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
 

@@ -1,10 +1,13 @@
 import subprocess
 import sys
+from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
 from serving.cli.main import app
+from serving.score_store import ScoreStore
 from tests.command import koc
 
 COMMANDS = [command.name for command in app.registered_commands]
@@ -14,7 +17,7 @@ def test_every_command_is_listed() -> None:
     ran = koc("--help")
     assert ran.status == 0
     assert COMMANDS == [
-        "init", "validate", "simulate", "backtest", "train", "models", "score", "candidates", "dictionary", "demo"
+        "init", "validate", "simulate", "backtest", "replay", "train", "models", "score", "candidates", "dictionary", "demo"
     ]  # fmt: skip
     for name in COMMANDS:
         assert f" {name} " in ran.out
@@ -57,11 +60,49 @@ def test_without_arguments_the_help_is_shown() -> None:
     assert "Find the customers whose sharing makes their friends buy" in ran.out + ran.err
 
 
-def test_the_help_loads_no_library_of_models() -> None:
-    code = (
-        "import sys, serving.cli.main\n"
-        "heavy = {'mlflow', 'lightgbm', 'ibis', 'duckdb', 'pandas', 'sklearn', 'matplotlib', 'igraph'} & set(sys.modules)\n"
-        "sys.exit(f'loaded {heavy}' if heavy else 0)"
-    )
+def loaded_by(code: str) -> set[str]:
+    """Top-level modules that a fresh interpreter holds after ``code``."""
+    code = f"import sys\n{code}\nprint(*{{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
+    return set(ran.stderr.splitlines()[-1].split())
+
+
+def test_the_help_loads_no_library_of_models() -> None:
+    heavy = {"mlflow", "lightgbm", "ibis", "duckdb", "pandas", "sklearn", "matplotlib", "igraph", "torch"}
+    assert not loaded_by("import serving.cli.main") & heavy
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("dictionary",),
+        ("models", "--home", "HOME"),
+        ("candidates", "--scores", "SCORES", "--evidence"),
+        ("validate", "--dataset", "SHOP"),
+        ("init", "ORDERS", "--yes", "--out", "OUT"),
+        ("simulate", "--users", "100", "--days", "28", "--out", "MARKET"),
+    ],
+)
+def test_commands_that_fit_nothing_load_neither_networks_nor_trees(command: tuple[str, ...], tmp_path: Path) -> None:
+    dataset, orders = shop(tmp_path)
+    empty = pa.table({"user_id": pa.array([], pa.string()), "category": pa.array([], pa.string()), "influence": [0.0][:0]})
+    users = pa.table({"user_id": ["a"], "koc_score": [1.0], "stage": ["active"], "reason": ["why"]})
+    ScoreStore(tmp_path / "scores").write(users, empty, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1))
+    places = {"SHOP": dataset, "ORDERS": orders, "SCORES": tmp_path / "scores", "HOME": tmp_path / "home",
+              "OUT": tmp_path / "new.toml", "MARKET": tmp_path / "market"}  # fmt: skip
+    argv = ["koc", *(str(places.get(word, word)) for word in command)]
+    code = (
+        f"sys.argv = {argv}\nfrom serving.cli.main import main\ntry:\n    main()\n"
+        f"except SystemExit as left:\n    assert not left.code"
+    )
+    assert not loaded_by(code) & {"torch", "torch_geometric", "lightgbm"}
+
+
+def shop(folder: Path) -> tuple[Path, Path]:
+    """A dataset file and its orders."""
+    orders, dataset = folder / "orders.csv", folder / "shop.toml"
+    rows = [f"u{number % 3},i{number % 4},2024-01-{number + 1:02}" for number in range(28)]
+    orders.write_text("\n".join(["user_id,item_id,ordered_at", *rows]))
+    dataset.write_text('[tables.orders]\nsource = "orders.csv"')
+    return dataset, orders

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.scores import ScoreStore
+from serving.score_store import ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
 

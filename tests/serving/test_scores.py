@@ -1,8 +1,5 @@
-import json
-import os
+import re
 from dataclasses import replace
-from datetime import datetime
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,50 +8,95 @@ import pytest
 
 from features.blocks.lifecycle import STAGES
 from features.engine import DuckDB
-from features.errors import ScoresError
 from features.labels import churn_population
 from features.tables import Tables
 from serving import scores as scores_file
-from serving.evidence import Evidence
-from serving.scores import ScoreStore, category_influence, explained, percentile, score_users
+from serving.scores import category_influence, explained, percentile, score_users, tie_scores
 from tests.busy import DAYS, busy_rows
 from tests.conftest import Scored
 from tests.worlds import day, world
+from training.frame import Frame
+from training.hybrid import Said
 from training.matrix import among
 from training.pipeline import Trained
 from training.timeline import Timeline
 
-AS_OF = datetime(2024, 6, 1)
-USERS = pa.table({"user_id": ["a", "b"], "koc_score": [2.0, 1.0], "stage": ["active", "dormant"]})
-CATEGORIES = pa.table({"user_id": ["a"], "category": ["tea"], "influence": [1.0]})
 
-
-def written(store: ScoreStore, users: pa.Table = USERS) -> str:
-    return store.write(users, CATEGORIES, dataset="shop", model="koc/1", as_of=AS_OF).batch
+@pytest.fixture(scope="module")
+def frame(trained: Trained, timeline: Timeline) -> Frame:
+    return timeline.frame(trained.bundle.as_of)
 
 
 @pytest.fixture(scope="module")
-def users(trained: Trained, timeline: Timeline) -> pa.Table:
-    as_of = trained.bundle.as_of
-    return score_users(trained.bundle, timeline.matrix(as_of), timeline.snapshot(as_of))
+def said(trained: Trained, frame: Frame) -> Said:
+    return trained.bundle.hybrid.said(frame)
 
 
-def test_everybody_is_scored_once_best_first(users: pa.Table, trained: Trained, timeline: Timeline) -> None:
-    matrix = timeline.matrix(trained.bundle.as_of)
-    assert sorted(users["user_id"].to_pylist()) == matrix.users.tolist()
-    ranker = trained.bundle.ranker
-    assert ranker
-    expected = dict(zip(matrix.users, np.exp(ranker.margin(matrix.select(ranker.columns))), strict=True))
+@pytest.fixture(scope="module")
+def users(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> pa.Table:
+    return score_users(trained.bundle.hybrid, frame, said, timeline.snapshot(trained.bundle.as_of))
+
+
+def test_everybody_is_scored_once_best_first(users: pa.Table, frame: Frame, said: Said) -> None:
+    assert sorted(users["user_id"].to_pylist()) == frame.users.tolist()
+    assert said.margin is not None
+    expected = dict(zip(frame.users, np.exp(said.margin), strict=True))
     assert users["koc_score"].to_pylist() == [expected[user] for user in users["user_id"].to_pylist()]
     keys = list(zip((-users["koc_score"].to_numpy()).tolist(), users["user_id"].to_pylist(), strict=True))
     assert keys == sorted(keys)
-    # Some share a score, else the order by user_id is not tested.
-    assert len(set(users["koc_score"].to_pylist())) < len(users)
 
 
-def test_stage_and_percentile_belong_to_their_user(users: pa.Table, trained: Trained, timeline: Timeline) -> None:
-    matrix = timeline.matrix(trained.bundle.as_of)
-    stages = dict(zip(matrix.users, (STAGES[int(code)] for code in matrix.column("stage")), strict=True))
+def test_equal_scores_are_ordered_by_user(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> None:
+    level = replace(said, margin=np.zeros(len(frame.users)))
+    found = score_users(trained.bundle.hybrid, frame, level, timeline.snapshot(trained.bundle.as_of))
+    assert found["user_id"].to_pylist() == frame.users.tolist()
+
+
+def test_willingness_and_reach_make_up_the_score(users: pa.Table) -> None:
+    sides = users["willingness"].to_numpy() + users["reach"].to_numpy()
+    # What is left is the same for everybody.
+    base = np.log(users["koc_score"].to_numpy()) - sides
+    np.testing.assert_allclose(base, base[0], atol=1e-6)
+    assert np.std(users["willingness"]) > 0.01
+    assert np.std(users["reach"]) > 0.01
+
+
+def test_expected_followers_are_the_sum_of_their_ties(users: pa.Table, frame: Frame, said: Said) -> None:
+    ties = tie_scores(frame, said)
+    assert said.follow_ups is not None
+    assert len(ties) == len(frame.ties) > 100
+    assert set(ties["influencer_id"].to_pylist()) <= set(frame.users)
+    assert (ties["expected_follow_ups"].to_numpy() > 0).all()
+    assert (ties["strength"].to_numpy() >= 1).all()
+    summed = dict(
+        ties.group_by("influencer_id").aggregate([("expected_follow_ups", "sum")]).to_pandas().itertuples(index=False)
+    )
+    expected = [summed.get(user, 0.0) for user in users["user_id"].to_pylist()]
+    np.testing.assert_allclose(users["expected_followers"].to_numpy(), expected, rtol=1e-5)
+
+
+def test_of_very_many_ties_those_that_carry_most_are_kept(frame: Frame, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    every = tie_scores(frame, said)
+    monkeypatch.setattr(scores_file, "MOST_TIES", 10)
+    kept = tie_scores(frame, said)
+    assert len(kept) == 10
+    most = np.sort(every["expected_follow_ups"].to_numpy())[-10:]
+    assert sorted(kept["expected_follow_ups"].to_pylist()) == most.tolist()
+    # Still in the order of all.
+    assert kept["influencer_id"].to_pylist() == sorted(kept["influencer_id"].to_pylist())
+
+
+def test_without_a_tie_model_nothing_is_expected_of_ties(
+    trained: Trained, timeline: Timeline, frame: Frame, said: Said
+) -> None:
+    silent = replace(said, follow_ups=None)
+    found = score_users(trained.bundle.hybrid, frame, silent, timeline.snapshot(trained.bundle.as_of))
+    assert "expected_followers" not in found.column_names
+    assert tie_scores(frame, silent).num_rows == 0
+
+
+def test_stage_and_percentile_belong_to_their_user(users: pa.Table, frame: Frame) -> None:
+    stages = dict(zip(frame.users, (STAGES[int(code)] for code in frame.matrix.column("stage")), strict=True))
     assert users["stage"].to_pylist() == [stages[user] for user in users["user_id"].to_pylist()]
     places = users["koc_percentile"].to_numpy()
     assert (np.diff(places) <= 0).all()
@@ -74,22 +116,27 @@ def test_churn_is_said_of_recent_buyers_alone(users: pa.Table, trained: Trained,
 
 
 def test_the_first_users_have_reasons_in_both_languages(
-    trained: Trained, timeline: Timeline, monkeypatch: pytest.MonkeyPatch
+    trained: Trained, timeline: Timeline, frame: Frame, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scores_file, "EXPLAINED", 40)
-    as_of = trained.bundle.as_of
-    users = score_users(trained.bundle, timeline.matrix(as_of), timeline.snapshot(as_of))
-    for column, said in (("reason", "people moved: "), ("reason_zh", "天带动 ")):
-        reasons = users[column].to_pylist()
-        assert all(reasons[:40])
-        assert not any(reasons[40:])
-        assert any(said in text for text in reasons[:20])
+    users = score_users(trained.bundle.hybrid, frame, said, timeline.snapshot(trained.bundle.as_of))
+    english, chinese = users["reason"].to_pylist(), users["reason_zh"].to_pylist()
+    for said_of, told in zip(english[:40], chinese[:40], strict=True):
+        assert said_of.isascii()
+        assert not told.isascii()
+        # The same facts in both.
+        assert sorted(re.findall(r"\d[\d,]*", said_of)) == sorted(re.findall(r"\d[\d,]*", told)) != []
+    assert not any([*english[40:], *chinese[40:]])
+    for side in ("willingness", "reach"):
+        assert pc.is_valid(users[side]).to_pylist() == [True] * 40 + [False] * (len(users) - 40)
     assert explained(users).to_pylist() == users["user_id"].to_pylist()[:40]
 
 
-def test_without_a_ranker_the_likeliest_leavers_come_first(trained: Trained, timeline: Timeline) -> None:
-    as_of = trained.bundle.as_of
-    found = score_users(replace(trained.bundle, ranker=None), timeline.matrix(as_of), timeline.snapshot(as_of))
+def test_without_evidence_of_influence_the_likeliest_leavers_come_first(
+    trained: Trained, timeline: Timeline, frame: Frame, said: Said
+) -> None:
+    churn_only = replace(said, margin=None, follow_ups=None)
+    found = score_users(trained.bundle.hybrid, frame, churn_only, timeline.snapshot(trained.bundle.as_of))
     assert found.column_names == ["user_id", "churn_probability", "stage"]
     assert explained(found).to_pylist() == []
     values = found["churn_probability"].to_pylist()
@@ -98,9 +145,8 @@ def test_without_a_ranker_the_likeliest_leavers_come_first(trained: Trained, tim
     assert values[: len(known)] == known
 
 
-def test_without_a_churn_model_there_is_no_column(trained: Trained, timeline: Timeline) -> None:
-    as_of = trained.bundle.as_of
-    found = score_users(replace(trained.bundle, churn=None), timeline.matrix(as_of), timeline.snapshot(as_of))
+def test_without_a_churn_model_there_is_no_column(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> None:
+    found = score_users(trained.bundle.hybrid, frame, replace(said, churn=None), timeline.snapshot(trained.bundle.as_of))
     assert "churn_probability" not in found.column_names
 
 
@@ -115,8 +161,7 @@ def test_attributes_are_those_of_the_date(trained: Trained) -> None:
         engine=engine,
     )
     timeline = Timeline(tables)
-    nothing = replace(trained.bundle, ranker=None, churn=None)
-    found = score_users(nothing, timeline.matrix(day(60)), timeline.snapshot(day(60)))
+    found = score_users(trained.bundle.hybrid, timeline.frame(day(60)), Said({}, None, None), timeline.snapshot(day(60)))
     rows = {row["user_id"]: row for row in found.to_pylist()}
     assert found.column_names == ["user_id", "stage", "attribute_region", "attribute_tier"]
     assert (rows["u00"]["attribute_region"], rows["u00"]["attribute_tier"]) == ("Hangzhou", None)
@@ -147,85 +192,11 @@ def test_equal_scores_share_the_middle_percentile() -> None:
     assert percentile(np.array([])).tolist() == []
 
 
-def test_a_batch_comes_back_as_written(tmp_path: Path) -> None:
-    store = ScoreStore(tmp_path / "scores")
-    batch = written(store)
-    manifest = store.current()
-    assert (manifest.batch, manifest.rows, manifest.columns) == (batch, 2, ("user_id", "koc_score", "stage"))
-    assert (manifest.dataset, manifest.model, manifest.as_of) == ("shop", "koc/1", "2024-06-01T00:00:00")
-    assert store.users().equals(USERS)
-    assert store.categories().equals(CATEGORIES)
-    assert store.evidence() == Evidence.none()
-    files = {path.name for path in (tmp_path / "scores" / batch).iterdir()}
-    assert files == {*manifest.checksums, "manifest.json"}
-
-
-def test_the_latest_batch_is_served_and_the_earlier_one_kept(tmp_path: Path) -> None:
-    store = ScoreStore(tmp_path)
-    first, second = written(store), written(store, USERS.slice(0, 1))
-    assert store.current().batch == second != first
-    assert len(store.users()) == 1
-    assert {path.name for path in tmp_path.iterdir()} == {first, second, "current"}
-
-
-@pytest.mark.parametrize("step", ["write_table", "rename", "replace"])
-def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
-    store = ScoreStore(tmp_path)
-    first = written(store)
-
-    def fail(*_: object) -> None:
-        raise OSError("disk full")
-
-    target: object = {"write_table": scores_file.pq, "rename": Path, "replace": os}[step]
-    monkeypatch.setattr(target, step, fail)
-    with pytest.raises(OSError, match="disk full"):
-        written(store, USERS.slice(0, 1))
-    monkeypatch.undo()
-    assert store.current().batch == first
-    assert store.users().equals(USERS)
-    # A later batch is not hindered by what the crash left behind.
-    assert written(store) == store.current().batch
-
-
-@pytest.mark.parametrize("name", ["users.parquet", "categories.parquet", "evidence.parquet", "next_items.parquet"])
-@pytest.mark.parametrize("missing", [True, False])
-def test_altered_and_missing_files_are_refused(tmp_path: Path, name: str, missing: bool) -> None:
-    store = ScoreStore(tmp_path)
-    path = tmp_path / written(store) / name
-    content = path.read_bytes()
-    path.unlink() if missing else path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum; score again with `koc score`"):
-        store.users()
-
-
-@pytest.mark.parametrize("spoil", ["{", "[]", '{"batch": "b"}', "checksums"])
-def test_a_spoilt_manifest_is_refused(tmp_path: Path, spoil: str) -> None:
-    store = ScoreStore(tmp_path)
-    path = tmp_path / written(store) / "manifest.json"
-    if spoil == "checksums":
-        content = {**json.loads(path.read_text()), "checksums": {}}
-        path.write_text(json.dumps(content))
-        message = "users.parquet is missing or does not match its checksum"
-    else:
-        path.write_text(spoil)
-        message = "manifest.json is not the manifest of a batch; score again"
-    with pytest.raises(ScoresError, match=message):
-        store.current()
-
-
-def test_a_store_without_a_batch_tells_how_to_make_one(tmp_path: Path) -> None:
-    with pytest.raises(ScoresError, match=r"no scores in .*; make some with `koc score --dataset dataset.toml`"):
-        ScoreStore(tmp_path / "none").users()
-    store = ScoreStore(tmp_path)
-    (tmp_path / written(store) / "manifest.json").unlink()
-    with pytest.raises(ScoresError, match=r"has no .*manifest.json; score again"):
-        store.current()
-
-
 def test_the_batch_of_the_market_is_current(scored: Scored, market: Tables, users: pa.Table) -> None:
     assert scored.store.current() == scored.manifest
     assert scored.manifest.as_of == market.observed_until.isoformat()
     assert scored.store.users().equals(users)
+    assert scored.store.ties().num_rows > 100
     known = set(scored.store.categories()["category"].to_pylist())
     assert "tea" not in known
     assert len(known) > 3
