@@ -39,7 +39,8 @@ def fit_stack(views: Sequence[str], margins: Floats, influence: npt.NDArray[np.f
     deviance of the combined margin is lowest, held towards equal weights of standardised margins.
     """
     centre, spread = margins.mean(axis=0), margins.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
+    # The deviation of equal numbers is not always 0 in floats.
+    spread = np.where(spread > 1e-9, spread, 1.0)
     z, mean = (margins - centre) / spread, float(influence.mean())
     y, equal = influence / mean, np.full(len(views), 1.0 / len(views))
 
