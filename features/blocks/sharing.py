@@ -31,16 +31,29 @@ def shares_answered(snapshot: Snapshot) -> ir.Table:
 
     shares_answered_all    int64    shares  with at least one response
     acceptance_rate        float64  -       share of the user's shares with at least one response, 0 to 1
+    acceptance_{w}         float64  -       the same of shares sent in the window, null without any
+    fatigue                float64  -       acceptance_rate less that of the longest window, -1 to 1: above 0 friends tire
     """
-    shares = snapshot["shares"].select("share_id", "sharer_id")
+    shares = snapshot["shares"].select("share_id", "sharer_id", "shared_at")
     responses = snapshot["share_responses"].select("share_id", "responder_id").join(shares, "share_id")
     others = responses.filter(responses.responder_id != responses.sharer_id)
     answered = others.group_by("share_id").agg(answers=others.count())
     joined = shares.left_join(answered, "share_id")
+    heard = joined.answers.notnull()
+    sent = {w: joined.shared_at >= start for w, start in snapshot.windows.items()}
     counted = joined.group_by(user_id="sharer_id").agg(
-        shares_answered_all=joined.count(where=joined.answers.notnull()), shares=joined.count()
+        shares_answered_all=joined.count(where=heard),
+        shares=joined.count(),
+        **{f"answered_{w}": joined.count(where=heard & lately) for w, lately in sent.items()},
+        **{f"sent_{w}": joined.count(where=lately) for w, lately in sent.items()},
     )
-    return counted.mutate(acceptance_rate=ratio(counted.shares_answered_all, counted.shares)).drop("shares")
+    rates = counted.select(
+        "user_id",
+        "shares_answered_all",
+        acceptance_rate=ratio(counted.shares_answered_all, counted.shares),
+        **{f"acceptance_{w}": ratio(counted[f"answered_{w}"], counted[f"sent_{w}"]) for w in sent},
+    )
+    return rates.mutate(fatigue=rates.acceptance_rate - rates[f"acceptance_{list(sent)[-1]}"])
 
 
 @block({"share_responses": ("sharer_id",)})

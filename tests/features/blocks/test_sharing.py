@@ -51,10 +51,18 @@ def test_shares_made() -> None:
 
 
 def test_a_share_is_answered_once_however_many_respond() -> None:
-    assert by_user(shares_answered, world(engine=shared_engine(), shares=SHARES, share_responses=RESPONSES)) == {
-        "a": {"shares_answered_all": 2, "acceptance_rate": 0.5},
-        "lonely": {"shares_answered_all": 0, "acceptance_rate": 0.0},
-    }
+    found = by_user(shares_answered, world(engine=shared_engine(), shares=SHARES, share_responses=RESPONSES))
+    a, lonely = found["a"], found["lonely"]
+    assert (a["shares_answered_all"], a["acceptance_rate"]) == (2, 0.5)
+    assert (lonely["shares_answered_all"], lonely["acceptance_rate"]) == (0, 0.0)
+
+
+def test_friends_tire_when_fewer_of_the_late_shares_are_answered() -> None:
+    found = by_user(shares_answered, world(engine=shared_engine(), shares=SHARES, share_responses=RESPONSES))
+    # Of a's late shares h1 and h3 were answered, h2 not; h4 of day 0 was not either.
+    assert (found["a"]["acceptance_10d"], found["a"]["acceptance_20d"]) == (0.5, pytest.approx(2 / 3))
+    assert found["a"]["fatigue"] == pytest.approx(1 / 2 - 2 / 3)
+    assert found["lonely"]["fatigue"] is None
 
 
 def test_responses_drawn() -> None:
