@@ -35,15 +35,61 @@ def test_labels_are_what_happened_within_the_horizon(timeline: Timeline) -> None
     labels = timeline.labels(day(22))
     assert labels.influence.tolist() == [1.0, 1.0]
     assert labels.influence_value.tolist() == [500.0, 700.0]
+    assert labels.people_moved.tolist() == [1.0, 1.0]
     assert labels.churned.tolist() == [True, False]
-    assert labels.churn_known.tolist() == [True, True]
+    assert timeline.frame(day(22)).churn_population.tolist() == [True, True]
 
 
 def test_the_churn_population_ordered_in_the_two_horizons_before(engine: DuckDB) -> None:
     # At day 22 the order of day 1 is older than two horizons, those of days 2 and 21 are not.
     orders = [{"user_id": user, "ordered_at": day(at)} for user, at in (("a", 1), ("b", 2), ("c", 21))]
     timeline = Timeline(world(orders=orders, until=day(50), engine=engine))
-    assert timeline.labels(day(22)).churn_known.tolist() == [False, True, True]
+    assert timeline.frame(day(22)).churn_population.tolist() == [False, True, True]
+
+
+def test_what_ties_carried_is_told_of_followers_who_had_not_acted_before(timeline: Timeline) -> None:
+    ties = timeline.frame(day(22)).ties
+    # Followers of a and of b: c, who had bought nothing by day 22, followed b on day 29 and is in no row of the users.
+    assert ties.follower_ids.to_pylist() == ["b", "c"]
+    assert ties.followers.tolist() == [1, -1]
+    assert timeline.labels(day(22)).follows.tolist() == [1.0, 1.0]
+
+
+def test_ties_are_matched_by_both_ends(engine: DuckDB) -> None:
+    # On day 24 b follows a, whom c and d may follow too; on day 26 a follows d in something else. e may follow nobody.
+    bought = [("a", "x", 21), ("c", "w", 1), ("d", "y", 21.5), ("b", "x", 24), ("a", "y", 26), ("e", "x", 25)]
+    orders = [{"user_id": user, "item_id": item, "ordered_at": day(at), "amount": 1} for user, item, at in bought]
+    pairs = [("b", "a"), ("c", "a"), ("d", "a"), ("a", "b"), ("a", "d")]
+    ties = [{"user_id": follower, "influencer_id": influencer} for follower, influencer in pairs]
+    timeline = Timeline(world(orders=orders, ties=ties, until=day(50), engine=engine))
+    frame, labels = timeline.frame(day(22)), timeline.labels(day(22))
+    assert frame.users.tolist() == ["a", "c", "d"]
+    found = zip(frame.ties.follower_ids.to_pylist(), frame.users[frame.ties.influencers], labels.follows, strict=True)
+    # b had not acted: its own followers are nobody's yet.
+    assert [*found] == [("b", "a", 1.0), ("c", "a", 0.0), ("d", "a", 0.0), ("a", "d", 1.0)]
+    assert labels.influence.tolist() == [1.0, 0.0, 1.0]
+
+
+@pytest.mark.parametrize(("bought_at", "carried"), [(21.99, 0.0), (22, 1.0), (24, 1.0), (31.99, 1.0), (32, 0.0)])
+def test_what_ties_carry_counts_from_the_date_until_before_the_end_of_the_horizon(
+    engine: DuckDB, bought_at: float, carried: float
+) -> None:
+    orders = [
+        {"user_id": "a", "item_id": "x", "ordered_at": day(bought_at - 2), "amount": 100},
+        {"user_id": "b", "item_id": "x", "ordered_at": day(bought_at), "amount": 100},
+        *({"user_id": user, "item_id": user, "ordered_at": day(1), "amount": 100} for user in ("a", "b")),
+    ]
+    timeline = Timeline(world(orders=orders, ties=TIES, until=day(50), engine=engine))
+    labels = timeline.labels(day(22))
+    assert (labels.follows[0], labels.influence[0]) == (carried, carried)
+
+
+def test_what_ties_carried_is_known_no_earlier_than_it_was_recorded(engine: DuckDB) -> None:
+    late = [{**order, "recorded_at": order["ordered_at"]} for order in ORDERS]
+    late[3]["recorded_at"] = day(40)
+    timeline = Timeline(world(orders=late, ties=TIES, until=day(50), engine=engine))
+    assert timeline.labels(day(22), known_at=day(32)).follows.tolist() == [0.0, 0.0]
+    assert timeline.labels(day(22)).follows.tolist() == [1.0, 1.0]
 
 
 def test_labels_know_no_more_than_the_date_of_use(engine: DuckDB) -> None:
@@ -61,7 +107,8 @@ def test_open_windows_are_refused(timeline: Timeline, as_of: datetime, known_at:
 
 
 def test_each_date_is_computed_once(timeline: Timeline) -> None:
-    assert timeline.matrix(day(22)) is timeline.matrix(day(22))
+    assert timeline.frame(day(22)) is timeline.frame(day(22))
+    assert timeline.matrix(day(22)) is timeline.frame(day(22)).matrix
     assert timeline.snapshot(day(22)) is timeline.snapshot(day(22), people_as_of=day(30))
 
 
@@ -82,6 +129,10 @@ def test_training_dates_start_with_the_orders(engine: DuckDB) -> None:
     assert timeline.training_dates(day(16), 6) == [day(6)]
     assert timeline.training_dates(day(15.9), 6) == []
     assert timeline.default_test_dates() == [day(20), day(30), day(40)]
+
+
+def test_training_dates_may_overlap(timeline: Timeline) -> None:
+    assert timeline.training_dates(day(50), 3, 2) == [day(40), day(35), day(30)]
 
 
 def test_an_order_that_is_not_known_yet_starts_no_history(engine: DuckDB) -> None:
