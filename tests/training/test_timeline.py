@@ -70,18 +70,17 @@ def test_ties_are_matched_by_both_ends(engine: DuckDB) -> None:
     assert labels.influence.tolist() == [1.0, 0.0, 1.0]
 
 
-@pytest.mark.parametrize(("bought_at", "carried"), [(21.99, 0.0), (22, 1.0), (24, 1.0), (31.99, 1.0), (32, 0.0)])
-def test_what_ties_carry_counts_from_the_date_until_before_the_end_of_the_horizon(
-    engine: DuckDB, bought_at: float, carried: float
-) -> None:
-    orders = [
-        {"user_id": "a", "item_id": "x", "ordered_at": day(bought_at - 2), "amount": 100},
-        {"user_id": "b", "item_id": "x", "ordered_at": day(bought_at), "amount": 100},
-        *({"user_id": user, "item_id": user, "ordered_at": day(1), "amount": 100} for user in ("a", "b")),
-    ]
-    timeline = Timeline(world(orders=orders, ties=TIES, until=day(50), engine=engine))
-    labels = timeline.labels(day(22))
-    assert (labels.follows[0], labels.influence[0]) == (carried, carried)
+def test_what_ties_carry_counts_from_the_date_until_before_the_end_of_the_horizon(engine: DuckDB) -> None:
+    moments = [21.99, 22, 24, 31.99, 32]
+    known = [f"{role}{n}" for role in ("leader", "mover") for n in range(len(moments))]
+    orders = [{"user_id": user, "item_id": user, "ordered_at": day(1), "amount": 100} for user in known]
+    for n, moment in enumerate(moments):
+        for user, at in ((f"leader{n}", moment - 2), (f"mover{n}", moment)):
+            orders.append({"user_id": user, "item_id": f"x{n}", "ordered_at": day(at), "amount": 100})
+    ties = [{"user_id": f"mover{n}", "influencer_id": f"leader{n}"} for n in range(len(moments))]
+    labels = Timeline(world(orders=orders, ties=ties, until=day(50), engine=engine)).labels(day(22))
+    assert labels.follows.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0]
+    assert labels.influence.tolist() == [0.0, 1.0, 1.0, 1.0, 0.0] + [0.0] * 5
 
 
 def test_what_ties_carried_is_known_no_earlier_than_it_was_recorded(engine: DuckDB) -> None:
