@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ScoresError
-from serving.candidates import candidates
+from serving.candidates import candidates, likely_followers
 from serving.criteria import Criteria, RankBy
 from serving.evidence import Evidence
-from serving.score_store import ScoreStore
+from serving.score_store import TIES_SCHEMA, ScoreStore
 
 # Best first, as `score_users` writes them.
 USERS = pa.table(
@@ -149,3 +149,22 @@ def test_value_without_amounts_says_so(tmp_path: Path) -> None:
     without = USERS.set_column(2, "expected_value", pa.nulls(4, pa.float64()))
     with pytest.raises(ScoresError, match="no expected_value"):
         candidates(store_of(tmp_path, without, CATEGORIES), Criteria(by=RankBy.VALUE))
+
+
+def test_the_likeliest_followers_come_first_and_no_more_than_asked_for(tmp_path: Path) -> None:
+    ties = pa.table(
+        {
+            "user_id": ["p", "q", "r", "s", "p", "q"],
+            "influencer_id": ["a", "a", "a", "a", "b", "c"],
+            "expected_follow_ups": [0.1, 0.7, 0.1, 2.0, 0.5, 0.9],
+            "strength": [1.0] * 6,
+        },
+        TIES_SCHEMA,
+    )
+    store = ScoreStore(tmp_path)
+    store.write(USERS, CATEGORIES, ties=ties, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1))
+    found = likely_followers(store, pa.array(["b", "a", "d"]), most=3).to_pylist()
+    assert [(row["influencer_id"], row["user_id"]) for row in found] == [("a", "s"), ("a", "q"), ("a", "p"), ("b", "p")]
+    # That at least one happens, where 2, 0.7, 0.1 and 0.5 are expected.
+    assert [row["probability"] for row in found] == pytest.approx([0.8647, 0.5034, 0.0952, 0.3935], abs=1e-4)
+    assert likely_followers(store, pa.array(["d"])).num_rows == 0

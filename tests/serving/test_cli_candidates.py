@@ -10,7 +10,7 @@ import pyarrow as pa
 import pytest
 
 from serving.evidence import Evidence
-from serving.score_store import ScoreStore
+from serving.score_store import TIES_SCHEMA, ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
 
@@ -70,17 +70,20 @@ def test_evidence_is_shown_under_each_candidate(tmp_path: Path) -> None:
                          "category": ["tea", None], "happened_at": moment, "evidence": ["tie", "invitation"]})  # fmt: skip
     handed = pa.table({"user_id": ["b"], "place": [1], "item_id": ["y"], "category": ["toys"], "open_people": [3],
                        "because": ["bought lately"], "because_zh": ["近期买过"]})  # fmt: skip
+    ties = pa.table({"user_id": ["[e]", "f", "g"], "influencer_id": ["b", "b", "c"], "expected_follow_ups": [0.1, 2.0, 1.0],
+                     "strength": [1.0] * 3}, TIES_SCHEMA)  # fmt: skip
     ScoreStore(tmp_path).write(
-        users, none, Evidence(followed, handed), dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1)
+        users, none, Evidence(followed, handed), ties, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1)
     )
     told = " ".join(koc("candidates", "--scores", tmp_path, "--evidence").out.replace("│", " ").split())
     # The date is that of the dataset's zone.
     assert "why a 2024-05-02 [c] followed to x (tea): tie 2024-04-01 d followed to no item: invitation" in told
-    assert "why b hand on y (toys): bought lately" in told
+    assert "why b likely to follow next: f (86%), [e] (10%) hand on y (toys): bought lately" in told
     rows = json.loads(koc("candidates", "--scores", tmp_path, "--evidence", "--format", "json").out)
     assert [row["influenced_id"] for row in rows[0]["follow_ups"]] == ["[c]", "d"]
     assert rows[0]["follow_ups"][0]["happened_at"] == "2024-05-02T04:00:00+08:00"
-    assert (rows[0]["next_items"], rows[0]["next_item"]) == ([], None)
+    assert (rows[0]["next_items"], rows[0]["next_item"], rows[0]["likely_followers"]) == ([], None, [])
+    assert [row["user_id"] for row in rows[1]["likely_followers"]] == ["f", "[e]"]
     assert [row["item_id"] for row in rows[1]["next_items"]] == ["y"]
     assert (rows[1]["next_item"], rows[1]["next_item_because_zh"]) == ("y", "近期买过")
     assert "followed to" not in koc("candidates", "--scores", tmp_path).out

@@ -1,4 +1,5 @@
 import io
+from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
@@ -9,7 +10,7 @@ from scipy.stats import binomtest
 from features.errors import TrainingError
 from training.intervals import Evaluation, Record, bootstrap_records
 from training.metrics import ece
-from training.plots import MAX_BARS, importance_plot, intervals_plot, reliability_plot, replay_plot
+from training.plots import MAX_BARS, headlines, importance_plot, intervals_plot, reliability_plot, replay_plot, weights_plot
 from training.replay import NOT_CAUSAL, compare
 
 
@@ -67,27 +68,57 @@ def test_reliability_puts_bins_where_said_and_seen_meet_and_names_the_ece() -> N
     drawn(reliability_plot([1, 0], [1.0, 0.0]))
 
 
-def test_intervals_have_a_panel_per_dataset_and_one_for_all() -> None:
+def test_intervals_have_a_row_for_all_and_one_per_dataset_with_differences_beside() -> None:
     found = records("jakarta", "saopaulo")
     figure = drawn(intervals_plot(found, "average_precision"))
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["jakarta, 3 dates", "saopaulo, 3 dates", "all datasets"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == [
+        *("all datasets", "better minus each"),
+        *("jakarta, 3 dates", "better minus each"),
+        *("saopaulo, 3 dates", "better minus each"),
+    ]
     assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["worse", "better"]
     assert "average precision by model, higher is better" in text(figure)
-    dates, *pooled = figure.axes[0].get_lines()
-    assert len(dates.get_xdata()) == 6
     values = {
-        record.model: record.value
+        (record.model, record.minus): record.value
         for record in found
-        if (record.dataset, record.as_of, record.metric) == ("jakarta", "pooled", "average_precision") and not record.minus
+        if (record.dataset, record.as_of, record.metric) == ("jakarta", "pooled", "average_precision")
     }
-    assert {line.get_ydata()[0]: line.get_xdata()[0] for line in pooled} == {0: values["worse"], 1: values["better"]}
+    dates, *pooled = figure.axes[2].get_lines()
+    assert len(dates.get_xdata()) == 6
+    points = {line.get_ydata()[0]: line.get_xdata()[0] for line in pooled}
+    assert points == {0: values["worse", None], 1: values["better", None]}
+    # A difference stands on the line of the model that is taken away, with its value in figures.
+    zero, difference = figure.axes[3].get_lines()
+    assert zero.get_xdata() == [0, 0]
+    assert (difference.get_xdata()[0], difference.get_ydata()[0]) == (values["better", "worse"], 0)
+    assert [note.get_text() for note in figure.axes[3].texts] == [f"{values['better', 'worse']:+.3f}"]
 
 
-def test_one_dataset_is_one_panel_and_the_best_is_on_top_when_lower_is_better() -> None:
+def test_one_dataset_is_one_row_and_the_best_is_on_top_when_lower_is_better() -> None:
     figure = drawn(intervals_plot(records("jakarta", task="churn"), "brier"))
-    (axes,) = figure.axes
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["worse", "better"]
+    assert len(figure.axes) == 2
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["worse", "better"]
     assert "lower is better" in text(figure)
+
+
+def test_models_that_do_without_a_part_come_below_the_others() -> None:
+    names = {"worse": "hybrid", "better": "hybrid-without-ties"}
+    parts = [replace(r, model=names[r.model]) for r in records("jakarta") if not r.minus]
+    (axes,) = drawn(intervals_plot(parts, "average_precision")).axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["hybrid-without-ties", "hybrid"]
+
+
+def test_a_headline_is_drawn_of_every_task() -> None:
+    assert headlines([*records("jakarta", task="churn"), *records("jakarta")]) == ["average_precision", "auroc"]
+    assert headlines(records("jakarta", task="churn")) == ["auroc"]
+
+
+def test_weights_are_drawn_as_what_they_add() -> None:
+    figure = drawn(weights_plot({"gnn": 0.5, "ties": 0.25, "lightgbm": 1.0}, {"gnn": 2.0, "ties": 1.0}))
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["ties", "gnn"]
+    assert [bar.get_width() for bar in axes.patches] == [0.25, 1.0]
+    assert [note.get_text() for note in axes.texts] == ["weight 0.25", "weight 0.50"]
 
 
 def test_nothing_to_draw_is_refused() -> None:
