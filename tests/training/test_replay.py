@@ -12,7 +12,7 @@ from training.replay import NOT_CAUSAL, Estimate, Replay, compare, known_ids, re
 from training.settings import TrainSettings
 from training.timeline import Timeline
 
-QUICK = TrainSettings(dates=1, seeds=1, rounds=5, threads=1, resamples=50)
+QUICK = TrainSettings(dates=1, groups=2, rounds=5, width=8, epochs=2, threads=1, resamples=50)
 TEST_DATE = day(60)
 USERS = np.array(["a", "b", "c", "d", "e", "f"], dtype=object)
 SCORE = np.array([5.0, 4.0, 3.0, 3.0, 1.0, 0.0])
