@@ -1,5 +1,6 @@
 """The graph of one date: users, what they bought and the ties between them, with the paths that features travel along."""
 
+import warnings
 from collections.abc import Iterator, Mapping
 from itertools import pairwise, product
 
@@ -12,6 +13,10 @@ from torch_geometric.utils import to_torch_csr_tensor
 
 from features.tie_table import KINDS_OF_TIE
 from training.frame import Frame
+
+# PyTorch says both once of the first sparse matrix, in words that frighten; edges are made here, in order and in bounds.
+torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
+warnings.filterwarnings("ignore", "Sparse CSR tensor support is in beta", UserWarning)
 
 Path = tuple[EdgeType, ...]
 
