@@ -36,7 +36,7 @@ def busy_rows(*, users: int = 60, seed: int = 0) -> dict[str, list[dict[str, Any
     }
 
 
-def busy_world(*tables: str, engine: DuckDB | None = None, seed: int = 0, **settings: Any) -> Tables:
+def busy_world(*tables: str, engine: DuckDB | None = None, users: int = 60, seed: int = 0, **settings: Any) -> Tables:
     """The named tables of ``busy_rows``, complete up to ``DAYS``; ``settings`` are those of `tests.worlds.world`."""
-    rows = busy_rows(seed=seed)
+    rows = busy_rows(users=users, seed=seed)
     return world(engine=engine, until=day(DAYS), **settings, **{name: rows[name] for name in tables})

@@ -31,7 +31,9 @@ from features.simulate.settings import MarketSettings
 from features.snapshot import take_snapshot
 from features.user_table import build_user_table
 from tests.paths import REPO
-from training.matrix import to_matrix, values_of
+from training.crossfit import people_in_groups
+from training.frame import build_frame
+from training.matrix import values_of
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 
@@ -83,14 +85,16 @@ def main(dataset_file: Path, root: Path, model: Path) -> None:
     rows = engine.to_arrow(features.table)
     rows = rows.take(pc.sort_indices(rows["user_id"]))
     digests = {name: digest(rows[name]) for name in rows.column_names}
-    matrix = to_matrix(features, engine)
+    frame = build_frame(features, snapshot)
+    matrix = frame.matrix
     if not model.exists():
         labels = influence_labels(snapshot, as_of - tables.dataset.time.horizon)
         influence = values_of(labels, engine, matrix.users, ["influence"])["influence"]
-        fitted = fit_ranker(matrix.x, influence, matrix.columns, TrainSettings(seeds=1, rounds=20, leaves=7))
+        groups = people_in_groups(matrix.users, influence > 0, 2)
+        fitted, _ = fit_ranker(matrix.x, influence, groups, matrix.columns, TrainSettings(groups=2, rounds=20, leaves=7))
         fitted.boosters[0].save_model(model)
     booster = lightgbm.Booster(model_file=model)
-    scores = Ranker(matrix.columns, [booster]).margin(matrix.x)
+    scores = Ranker(matrix.columns, [booster]).margin(frame)
     report = {
         "columns": digests | {"score": hashlib.sha256(scores.tobytes()).hexdigest()},
         "users": len(matrix.users),

@@ -17,11 +17,13 @@ from features.engine import DuckDB
 from features.labels import influence_labels
 from features.prepare import prepare
 from features.schema import TABLES
-from features.snapshot import take_snapshot
+from features.snapshot import Snapshot, take_snapshot
 from features.tables import Tables
 from features.user_table import UserTable, build_user_table
 from tests.features.random_world import AS_OF, Rows, as_tables, known, later, random_rows, shuffled
-from training.matrix import Matrix, to_matrix, values_of
+from training.crossfit import people_in_groups
+from training.frame import Frame, build_frame
+from training.matrix import values_of
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 
@@ -34,18 +36,18 @@ seeds = st.integers(0, 2**32)
 class Known:
     """All that a model sees at the date."""
 
+    snapshot: Snapshot
     features: UserTable
     labels: ir.Table
-    ledger: ir.Table
 
     @property
-    def matrix(self) -> Matrix:
-        return to_matrix(self.features, ENGINE)
+    def frame(self) -> Frame:
+        return build_frame(self.features, self.snapshot)
 
 
 def known_at_date(tables: Tables) -> Known:
     snapshot = prepare(take_snapshot(tables, AS_OF))
-    return Known(build_user_table(snapshot), influence_labels(snapshot, AS_OF - HORIZON), snapshot["ledger"])
+    return Known(snapshot, build_user_table(snapshot), influence_labels(snapshot, AS_OF - HORIZON))
 
 
 def column_bytes(expression: ir.Table) -> Mapping[str, tuple[bytes, bytes]]:
@@ -80,17 +82,17 @@ def ranker() -> Ranker:
     """A small model that has learned something from a larger world."""
     tables = as_tables(random_rows(7, users=400, scale=5), ENGINE, horizon=HORIZON, credit="category")
     seen = known_at_date(tables)
-    matrix = seen.matrix
-    influence = values_of(seen.labels, ENGINE, matrix.users, ["influence"])["influence"]
-    settings_ = TrainSettings(seeds=1, rounds=20, leaves=7, threads=1)
-    fitted = fit_ranker(matrix.x, influence, matrix.columns, settings_)
-    assert len(np.unique(fitted.margin(matrix.x))) > 50
+    frame = seen.frame
+    influence = values_of(seen.labels, ENGINE, frame.users, ["influence"])["influence"]
+    settings_ = TrainSettings(groups=2, rounds=20, leaves=7, threads=1)
+    groups = people_in_groups(frame.users, influence > 0, 2)
+    fitted, _ = fit_ranker(frame.matrix.x, influence, groups, frame.matrix.columns, settings_)
+    assert len(np.unique(fitted.margin(frame))) > 50
     return fitted
 
 
 def scores(ranker: Ranker, seen: Known) -> bytes:
-    matrix = seen.matrix
-    bits: bytes = ranker.margin(matrix.select(ranker.columns)).tobytes()
+    bits: bytes = ranker.margin(seen.frame).tobytes()
     return bits
 
 
@@ -100,7 +102,7 @@ def test_later_rows_and_the_order_of_rows_change_no_bit(ranker: Ranker, world_se
     rows = random_rows(world_seed)
     now = known_at_date(as_tables(rows, ENGINE, horizon=HORIZON, credit="category"))
     then = known_at_date(as_tables(shuffled(later(rows, AS_OF, seed), seed), ENGINE, horizon=HORIZON, credit="category"))
-    assert changed(now.ledger, then.ledger) == []
+    assert changed(now.snapshot["ledger"], then.snapshot["ledger"]) == []
     assert changed(now.labels, then.labels) == []
     assert changed(now.features.table, then.features.table) == []
     assert changed(now.features.ties, then.features.ties) == []

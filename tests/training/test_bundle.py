@@ -9,7 +9,9 @@ import pytest
 from features.errors import BundleError
 from tests.conftest import Scored
 from training.bundle import Bundle, bundle_checksum
+from training.explain import reason_contributions
 from training.pipeline import Trained
+from training.stack import Stack
 from training.timeline import Timeline
 
 
@@ -24,16 +26,18 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 
 
 def assert_equal_scores(one: Bundle, other: Bundle, timeline: Timeline) -> None:
-    matrix = timeline.matrix(one.as_of)
-    assert one.ranker
-    assert other.ranker
-    assert one.churn
-    assert other.churn
-    x = matrix.select(one.ranker.columns)
-    np.testing.assert_array_equal(one.ranker.margin(x), other.ranker.margin(matrix.select(other.ranker.columns)))
-    np.testing.assert_array_equal(one.ranker.contributions(x), other.ranker.contributions(x))
-    x = matrix.select(one.churn.columns)
-    np.testing.assert_array_equal(one.churn.probability(x), other.churn.probability(matrix.select(other.churn.columns)))
+    frame = timeline.frame(one.as_of)
+    mine, theirs = one.hybrid.said(frame), other.hybrid.said(frame)
+    assert set(mine.views) == {"lightgbm", "ties", "gnn"}
+    for view, margin in mine.views.items():
+        np.testing.assert_array_equal(margin, theirs.views[view])
+    for said, told in ((mine.margin, theirs.margin), (mine.churn, theirs.churn), (mine.follow_ups, theirs.follow_ups)):
+        assert said is not None
+        assert told is not None
+        np.testing.assert_array_equal(said, told)
+    rows = range(20)
+    parts = [reason_contributions(bundle.hybrid, frame, said, rows) for bundle, said in ((one, mine), (other, theirs))]
+    np.testing.assert_array_equal(*parts)
 
 
 def test_a_loaded_bundle_scores_bit_for_bit_as_before(trained: Trained, folder: Path, timeline: Timeline) -> None:
@@ -61,18 +65,26 @@ def test_equal_bundles_give_equal_bytes(trained: Trained, folder: Path, tmp_path
     assert bundle_checksum(other) != bundle_checksum(folder)
 
 
-def test_a_bundle_is_text_alone(folder: Path) -> None:
+def test_a_bundle_is_text_and_numbers_alone(folder: Path) -> None:
     names = {path.name for path in folder.iterdir()}
-    assert {"dataset.json", "ranker-0.txt", "ranker-1.txt", "churn.txt", "calibration.json", "manifest.json"} <= names
+    ensembles = {f"{name}-{member}.txt" for name in ("ranker", "ties", "churn-0", "churn-1") for member in (0, 1)}
+    assert names == ensembles | {f"{name}.json" for name in (
+        "dataset", "manifest", "metrics", "training", "gnn", "ranker", "ties", "churn", "churn-0", "churn-1", "calibration",
+        "stack",
+    )} | {"gnn.safetensors"}  # fmt: skip
     for path in folder.iterdir():
-        assert path.suffix in {".json", ".txt"}
+        if path.suffix == ".safetensors":
+            # The length of a header in JSON, the header, and numbers: nothing that runs.
+            content = path.read_bytes()
+            assert json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+            continue
         # A pickle starts with byte 0x80, which no UTF-8 text does.
         text = path.read_text(encoding="utf-8")
         assert path.suffix == ".txt" or json.loads(text) is not None
 
 
 def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
-    for path in sorted(copy.glob("*[!m]*")):
+    for path in sorted(copy.iterdir()):
         if path.name == "manifest.json":
             continue
         content = path.read_bytes()
@@ -91,9 +103,9 @@ def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
     [
         ("{", "manifest.json is not the manifest of a bundle"),
         ("[1]", "manifest.json is not the manifest of a bundle"),
-        ('{"format": 1}', "manifest.json is not the manifest of a bundle"),
-        ('{"format": 2, "files": {}}', "has format 2, this version reads 1; train again"),
-        ('{"format": 1, "files": {}}', "does not list dataset.json, metrics.json, training.json"),
+        ('{"format": 2}', "manifest.json is not the manifest of a bundle"),
+        ('{"format": 1, "files": {}}', "has format 1, this version reads 2; train again"),
+        ('{"format": 2, "files": {}}', "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, training.json"),
     ],
 )
 def test_a_spoilt_manifest_is_refused(copy: Path, text: str, message: str) -> None:
@@ -116,10 +128,14 @@ def test_a_bundle_is_never_written_over_files(trained: Trained, copy: Path) -> N
         trained.bundle.save(copy)
 
 
-def test_a_bundle_may_lack_either_model(trained: Trained, tmp_path: Path) -> None:
-    churn_only = Bundle.load(replace(trained.bundle, ranker=None).save(tmp_path / "churn"))
-    assert churn_only.ranker is None
-    assert churn_only.churn
-    ranker_only = Bundle.load(replace(trained.bundle, churn=None).save(tmp_path / "ranker"))
-    assert ranker_only.churn is None
-    assert ranker_only.ranker
+@pytest.mark.parametrize("lacking", [("ranker", "ties", "stack"), ("ties",), ("churn",)])
+def test_a_bundle_may_lack_models(trained: Trained, timeline: Timeline, tmp_path: Path, lacking: tuple[str, ...]) -> None:
+    hybrid = replace(trained.bundle.hybrid, **dict.fromkeys(lacking))
+    if hybrid.stack and "ties" in lacking:
+        hybrid = replace(hybrid, stack=Stack(("lightgbm", "gnn"), (0.5, 0.5), (0.0, 0.0), 0.0))
+    loaded = Bundle.load(replace(trained.bundle, hybrid=hybrid).save(tmp_path / "less")).hybrid
+    for name in ("ranker", "ties", "stack", "churn"):
+        assert (getattr(loaded, name) is None) == (name in lacking)
+    said = loaded.said(timeline.frame(trained.bundle.as_of))
+    assert (said.margin is None) == ("stack" in lacking)
+    assert (said.churn is None) == ("churn" in lacking)

@@ -1,4 +1,6 @@
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ from features.errors import TrainingError
 from features.tables import Tables
 from tests.conftest import SMALL
 from tests.worlds import day, world
+from training.folds import Fold
 from training.pipeline import Trained, fingerprint, train
 
 
@@ -16,10 +19,16 @@ def test_the_model_learns_from_all_that_is_known_now(trained: Trained, market: T
     assert [fold.as_of for fold in trained.folds] == [market.observed_until - horizon * step for step in (1, 2)]
     # The test date of the backtest is among them, since its labels are known by now.
     assert trained.folds[0].as_of == market.dataset.time.test_dates[0]
-    assert trained.bundle.ranker
-    assert trained.bundle.ranker.columns == trained.folds[0].matrix.columns
-    assert len(trained.bundle.ranker.boosters) == SMALL.seeds
-    assert trained.bundle.churn
+    hybrid, matrix = trained.bundle.hybrid, trained.folds[0].frame.matrix
+    assert hybrid.ranker
+    assert hybrid.ties
+    assert hybrid.churn
+    assert hybrid.stack
+    assert hybrid.stack.views == ("lightgbm", "ties", "gnn")
+    assert hybrid.ranker.columns == hybrid.gnn.columns == matrix.columns
+    assert [trees.columns for trees in hybrid.churn.trees] == [matrix.columns] * 2
+    ensembles = [hybrid.ranker, hybrid.ties, *hybrid.churn.trees]
+    assert {len(ensemble.boosters) for ensemble in ensembles} == {hybrid.gnn.network.shape[0]} == {SMALL.groups}
 
 
 def test_the_bundle_tells_what_it_was_made_from(trained: Trained, market: Tables) -> None:
@@ -34,34 +43,56 @@ def test_the_bundle_tells_what_it_was_made_from(trained: Trained, market: Tables
 def test_the_model_beats_chance_by_far(trained: Trained) -> None:
     values = {(r.model, r.metric): r.value for r in trained.records if r.as_of == "pooled" and not r.minus}
     (koc,) = trained.evaluations["koc"]
-    assert values["lightgbm", "average_precision"] > 2 * (koc.relevance > 0).mean()
-    assert values["lightgbm", "auroc"] > 0.65
+    assert values["hybrid", "average_precision"] > 2 * (koc.relevance > 0).mean()
+    assert values["hybrid", "auroc"] > 0.65
 
 
-@pytest.mark.parametrize("part", ["x", "users", "columns", "as_of", "influence", "churned", "churn_known"])
+def edited(values: Any, edit: float) -> Any:
+    """``values`` with another last one."""
+    changed = values.copy()
+    changed.flat[-1] = edit
+    return changed
+
+
+PARTS: dict[str, Callable[[Fold], Fold]] = {
+    "date": lambda fold: replace(fold, as_of=day(0)),
+    "features": lambda fold: with_matrix(fold, x=edited(fold.frame.matrix.x, -1.5)),
+    "users": lambda fold: with_matrix(fold, users=np.array([*fold.frame.users[:-1], "zz"], object)),
+    "columns": lambda fold: with_matrix(fold, columns=(*fold.frame.matrix.columns[:-1], "other")),
+    "churn population": lambda fold: replace(fold, frame=replace(fold.frame, churn_population=~fold.frame.churn_population)),
+    **{
+        f"ties: {part}": lambda fold, part=part: with_ties(fold, **{part: edited(getattr(fold.frame.ties, part), 7)})
+        for part in ("followers", "influencers", "x")
+    },
+    "ties: columns": lambda fold: with_ties(fold, columns=(*fold.frame.ties.columns[:-1], "other")),
+    **{
+        f"labels: {part}": lambda fold, part=part: replace(
+            fold,
+            labels=replace(fold.labels, **{part: edited(getattr(fold.labels, part), 1 - getattr(fold.labels, part)[-1])}),
+        )
+        for part in ("influence", "churned", "follows")
+    },
+}
+
+
+def with_matrix(fold: Fold, **parts: Any) -> Fold:
+    return replace(fold, frame=replace(fold.frame, matrix=replace(fold.frame.matrix, **parts)))
+
+
+def with_ties(fold: Fold, **parts: Any) -> Fold:
+    return replace(fold, frame=replace(fold.frame, ties=replace(fold.frame.ties, **parts)))
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_the_fingerprint_changes_with_every_part_of_the_rows(trained: Trained, part: str) -> None:
     folds = [*trained.folds]
-    matrix, labels = folds[1].matrix, folds[1].labels
-    if part == "x":
-        x = matrix.x.copy()
-        x[3, 4] = -1.5
-        changed = replace(folds[1], matrix=replace(matrix, x=x))
-    elif part == "users":
-        changed = replace(folds[1], matrix=replace(matrix, users=np.array([*matrix.users[:-1], "zz"], object)))
-    elif part == "columns":
-        changed = replace(folds[1], matrix=replace(matrix, columns=(*matrix.columns[:-1], "other")))
-    elif part == "as_of":
-        changed = replace(folds[1], as_of=day(0))
-    else:
-        values = getattr(labels, part).copy()
-        values[0] = 1 - values[0]
-        changed = replace(folds[1], labels=replace(labels, **{part: values}))
+    changed = PARTS[part](folds[1])
     assert fingerprint(trained.folds) == trained.bundle.fingerprint
     assert fingerprint([folds[0], changed]) != trained.bundle.fingerprint
 
 
 def test_a_history_too_short_is_refused_before_anything_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.pipeline.fit_koc", lambda *_: pytest.fail("fitted"))
+    monkeypatch.setattr("training.pipeline.fit_hybrid", lambda *_, **__: pytest.fail("fitted"))
     orders = [{"user_id": f"u{n}", "ordered_at": day(n)} for n in range(12)]
     with pytest.raises(TrainingError, match=r"too short to judge a model with a horizon of 10 days; shorten time.horizon"):
         train(world(orders=orders), SMALL)
