@@ -6,6 +6,7 @@
     ├── LeakageError        something known later would reach a feature
     ├── ImmatureLabelError  a label window is not closed in the data
     ├── TrainingError       not enough dates, users or positives to learn from
+    ├── SettingsError       a file of training settings cannot be used
     ├── TrackingError       a run or a registered model cannot be found, read or written
     ├── BundleError         a model bundle is incomplete, altered or does not fit
     └── ScoresError         a batch of scores is missing, half-written or altered
@@ -36,6 +37,10 @@ class ImmatureLabelError(KocError):
 
 class TrainingError(KocError):
     """Not enough dates, users or positives to learn from."""
+
+
+class SettingsError(KocError):
+    """A file of training settings cannot be used."""
 
 
 class TrackingError(KocError):

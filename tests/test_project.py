@@ -79,6 +79,7 @@ HEAVY = {
     "torch": {"training/graph.py", "training/propagate.py", "training/gnn.py", "training/gnn_fit.py"},
     "torch_geometric": {"training/graph.py", "training/propagate.py"},
     "safetensors": {"training/gnn.py"},
+    "optuna": {"training/tune.py"},
     "igraph": {"features/blocks/ties.py"},
     "duckdb": {"features/engine.py", "features/intake/sources.py"},
     "pyspark": {"features/engine.py"},

@@ -1,7 +1,29 @@
 """How models are trained: one frozen object with working defaults, read once and passed in."""
 
-from dataclasses import asdict, dataclass
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
 from typing import Any
+
+from features.errors import SettingsError
+
+RANGES: Mapping[str, tuple[float, float]] = {
+    "dates": (1, 1_000),
+    "dates_per_horizon": (1, 100),
+    "groups": (2, 100),
+    "rounds": (1, 100_000),
+    "leaves": (2, 10_000),
+    "learning_rate": (1e-6, 1.0),
+    "tie_rows": (1, 10**9),
+    "width": (1, 4_096),
+    "epochs": (1, 10_000),
+    "hops": (1, 10),
+    "dropout": (0.0, 0.99),
+    "gnn_rate": (1e-6, 1.0),
+    "resamples": (1, 10**6),
+}
+"""What a settings file may set, least and most; seed and threads are options of the command that reads it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +57,27 @@ class TrainSettings:
         """All settings by name, as logged with a run and stored in a bundle."""
         return asdict(self)
 
+    @classmethod
+    def from_file(cls, path: Path) -> "TrainSettings":
+        """The defaults with what the section ``[settings]`` of a TOML file says instead, such as `koc tune` writes.
+
+        Raises:
+            SettingsError: the file is missing, is not TOML, or a key, type or value in it is wrong.
+        """
+        if not path.is_file():
+            raise SettingsError(f"no settings file at {path}; write one with `koc tune --out {path}`")
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise SettingsError(f"{path} is not valid TOML: {error}; correct that line") from None
+        if unknown := sorted(set(content) - {"settings", "tuned"}):
+            raise SettingsError(f"{path}: unknown key {unknown[0]!r}; settings stand below [settings]")
+        given = content.get("settings")
+        if not isinstance(given, dict):
+            raise SettingsError(f"{path} has no section [settings]; write one, empty where the defaults stay")
+        checked: dict[str, Any] = {name: _checked(path, name, value) for name, value in given.items()}
+        return cls(**checked)
+
     def lightgbm(self, seed: int, **objective: Any) -> dict[str, Any]:
         """LightGBM parameters that give the same model for the same rows, seed and machine."""
         return {
@@ -53,3 +96,15 @@ class TrainSettings:
             "force_col_wise": True,
             "verbosity": -1,
         }
+
+
+def _checked(path: Path, name: str, value: object) -> int | float:
+    if name not in RANGES:
+        raise SettingsError(f"{path}: unknown setting {name!r}; choose from {', '.join(RANGES)}")
+    (least, most), kind = RANGES[name], next(field.type for field in fields(TrainSettings) if field.name == name)
+    if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
+        wanted = "a whole number" if kind is int else "a number"
+        raise SettingsError(f"{path}: {name} is {value!r}; give {wanted} from {least:g} to {most:g}")
+    if not least <= value <= most:
+        raise SettingsError(f"{path}: {name} is {value}; give a value from {least:g} to {most:g}")
+    return value if kind is int else float(value)

@@ -7,33 +7,31 @@ from typing import Annotated
 import typer
 
 from serving.cli.options import (
-    DEFAULT_DATASET,
-    DEFAULT_DATES,
     DEFAULT_HOME,
     DEFAULT_THREADS,
     Dates,
     Home,
     MemoryLimit,
     Quarantine,
+    SettingsFile,
     TestDates,
     Threads,
     Tracking,
     console,
-    open_dataset,
     progress,
-    read,
     say,
+    train_settings,
     write_text,
 )
+from serving.cli.pooled import Datasets, Roots, open_timelines, read_pooled
 
 
 def backtest(
-    dataset: Annotated[list[Path] | None, typer.Option("--dataset", help="A dataset file; repeat to pool several.")] = None,
-    root: Annotated[
-        list[Path] | None, typer.Option("--root", help="Folder of tables; one for each dataset, or several for one.")
-    ] = None,
+    dataset: Datasets = None,
+    root: Roots = None,
     test_date: TestDates = None,
-    dates: Dates = DEFAULT_DATES,
+    dates: Dates = None,
+    settings: SettingsFile = None,
     ablations: Annotated[
         bool, typer.Option("--ablations", help="Also judge the served model without each of its parts; takes longer.")
     ] = False,
@@ -58,25 +56,14 @@ def backtest(
     """
     from training.backtest import backtest as run_backtest
     from training.results import render
-    from training.settings import TrainSettings
-    from training.timeline import Timeline
 
-    datasets = []
-    for file, folder in _paired(dataset or [DEFAULT_DATASET], root or []):
-        one = read(file, folder, test_date)
-        if folder and root and len(root) > 1:
-            one = one.model_copy(update={"name": folder.resolve().name})
-        datasets.append(one)
-    _require_names_apart([one.name for one in datasets])
-    timelines = []
-    for one in datasets:
-        tables, _ = open_dataset(one, quarantine=quarantine, memory=memory, threads=threads)
-        timelines.append(Timeline(tables))
-    settings = TrainSettings(dates=dates, seed=seed, threads=threads)
+    chosen = train_settings(settings, dates=dates, seed=seed, threads=threads)
+    datasets = read_pooled(dataset, root, test_date)
+    timelines = open_timelines(datasets, quarantine=quarantine, memory=memory, threads=threads)
     with progress("backtest") as tell:
         for timeline in timelines:
             timeline.progress = tell
-        records = run_backtest(timelines, settings, ablations=ablations, at_least=at_least)
+        records = run_backtest(timelines, chosen, ablations=ablations, at_least=at_least)
     if at_least > 1:
         say(f"Influence counts only of those who moved at least {at_least} different people.")
     render(records, console)
@@ -92,19 +79,5 @@ def backtest(
         from training.tracking import Tracker
 
         horizons = ", ".join(f"{one.time.horizon.days}" for one in datasets)
-        params = {**settings.to_dict(), "horizon_days": horizons, "ablations": ablations, "at_least": at_least}
+        params = {**chosen.to_dict(), "horizon_days": horizons, "ablations": ablations, "at_least": at_least}
         say(f"Logged to MLflow as {log_backtest(records, params, Tracker(tracking, home))!r}")
-
-
-def _require_names_apart(names: list[str]) -> None:
-    if twice := {name for name in names if names.count(name) > 1}:
-        raise typer.BadParameter(f"several datasets are named {', '.join(sorted(twice))}; set `name` in their files")
-
-
-def _paired(datasets: list[Path], roots: list[Path]) -> list[tuple[Path, Path | None]]:
-    if len(datasets) == 1 and roots:
-        return [(datasets[0], root) for root in roots]
-    if roots and len(roots) != len(datasets):
-        raise typer.BadParameter(f"{len(datasets)} datasets and {len(roots)} roots; give one root for each dataset, or none")
-    folders: list[Path | None] = [*roots] or [None] * len(datasets)
-    return list(zip(datasets, folders, strict=True))

@@ -21,6 +21,7 @@ from serving.cli.replay import replay
 from serving.cli.score import score
 from serving.cli.simulate import simulate
 from serving.cli.train import train
+from serving.cli.tune import tune
 from serving.cli.validate import validate
 
 app = typer.Typer(
@@ -29,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (init, validate, simulate, backtest, replay, train, models, score, candidates, dictionary, demo):
+for command in (init, validate, simulate, backtest, replay, tune, train, models, score, candidates, dictionary, demo):
     app.command(command.__name__)(command)
 
 

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -38,13 +39,20 @@ def _memory(text: str | None) -> str | None:
 MemoryLimit = Annotated[
     str | None, typer.Option(envvar="KOC_MEMORY", callback=_memory, help="Spill to disk above this, such as 6GB.")
 ]
-Dates = Annotated[int, typer.Option("--dates", min=1, help="Most past dates that a model learns from.")]
+Dates = Annotated[
+    int | None,
+    typer.Option(
+        "--dates", min=1, help=f"Most past dates to learn from; default: as --settings, else {TrainSettings.dates}."
+    ),
+]
+SettingsFile = Annotated[
+    Path | None, typer.Option("--settings", help="Training settings, such as `koc tune` writes; options go before them.")
+]
 Threads = Annotated[int, typer.Option(envvar="KOC_THREADS", min=1, help="Threads of LightGBM and of the engine.")]
 
 DEFAULT_DATASET = Path("dataset.toml")
 DEFAULT_HOME = Path(".koc")
 DEFAULT_THREADS = 2
-DEFAULT_DATES = TrainSettings.dates
 DEFAULTS = {"dataset": DEFAULT_DATASET, "home": DEFAULT_HOME}
 
 console = Console()
@@ -100,6 +108,12 @@ def progress(what: str) -> Iterator[Callable[[str], None]]:
         return
     with notes.status(escape(what)) as status:
         yield lambda step: status.update(escape(f"{what}: {step}"))
+
+
+def train_settings(file: Path | None, **options: int | None) -> TrainSettings:
+    """The defaults, what the file says instead, and over both the options that were given."""
+    settings = TrainSettings.from_file(file) if file else TrainSettings()
+    return replace(settings, **{name: value for name, value in options.items() if value is not None})
 
 
 def read(dataset_file: Path, root: Path | None = None, test_dates: list[str] | None = None) -> "Dataset":

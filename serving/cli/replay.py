@@ -15,12 +15,14 @@ from serving.cli.options import (
     MemoryLimit,
     Quarantine,
     Root,
+    SettingsFile,
     Threads,
     console,
     open_dataset,
     progress,
     read,
     say,
+    train_settings,
     write_text,
 )
 
@@ -45,6 +47,7 @@ def replay(
     ] = None,
     json: Annotated[Path | None, typer.Option(help="Also write everything to this file.")] = None,
     plot: Annotated[Path | None, typer.Option(help="Also draw the groups with their intervals to this PNG.")] = None,
+    settings: SettingsFile = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the model, the resamples and the random groups.")] = 0,
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
@@ -59,9 +62,9 @@ def replay(
     from features.intake.people_list import open_list, read_list
     from training.replay import NOT_CAUSAL, known_ids, replay_date
     from training.replay import replay as run_replay
-    from training.settings import TrainSettings
     from training.timeline import Timeline
 
+    chosen = train_settings(settings, seed=seed, threads=threads)
     try:
         asked = parse_moment(as_of)
     except ValueError:
@@ -72,7 +75,7 @@ def replay(
         timeline = Timeline(tables, tell)
         moment = replay_date(timeline, asked)  # type: ignore[arg-type]
         listed = read_list(described, source, known_ids(timeline, moment), column)
-        found = run_replay(timeline, moment, listed.ids, TrainSettings(seed=seed, threads=threads))
+        found = run_replay(timeline, moment, listed.ids, chosen)
     date, until = (_written(each) for each in (moment, moment + described.time.horizon))
     say(f"{source.place}: column {listed.column!r} ({listed.because}), {_counted(found, listed.empty)}")
     by_default = "" if asked else ", the last test date; name the day of the list with --as-of if it was another"

@@ -6,7 +6,6 @@ import typer
 
 from serving.cli.options import (
     DEFAULT_DATASET,
-    DEFAULT_DATES,
     DEFAULT_HOME,
     DEFAULT_THREADS,
     DatasetFile,
@@ -15,6 +14,7 @@ from serving.cli.options import (
     MemoryLimit,
     Quarantine,
     Root,
+    SettingsFile,
     TestDates,
     Threads,
     Tracking,
@@ -24,6 +24,7 @@ from serving.cli.options import (
     progress,
     read,
     say,
+    train_settings,
 )
 
 
@@ -31,7 +32,8 @@ def train(
     dataset: DatasetFile = DEFAULT_DATASET,
     root: Root = None,
     test_date: TestDates = None,
-    dates: Dates = DEFAULT_DATES,
+    dates: Dates = None,
+    settings: SettingsFile = None,
     tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
     seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
@@ -46,12 +48,12 @@ def train(
     from training.pipeline import train as run_training
     from training.register import register
     from training.results import render
-    from training.settings import TrainSettings
     from training.tracking import CHAMPION, Tracker
 
+    chosen = train_settings(settings, dates=dates, seed=seed, threads=threads)
     tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
     with progress("training") as tell:
-        trained = run_training(tables, TrainSettings(dates=dates, seed=seed, threads=threads), tell)
+        trained = run_training(tables, chosen, tell)
         tell("registering in MLflow")
         tracker = Tracker(tracking, home)
         version = tracker.find(register(trained, tracker))

@@ -17,7 +17,8 @@ def test_every_command_is_listed() -> None:
     ran = koc("--help")
     assert ran.status == 0
     assert COMMANDS == [
-        "init", "validate", "simulate", "backtest", "replay", "train", "models", "score", "candidates", "dictionary", "demo"
+        "init", "validate", "simulate", "backtest", "replay", "tune",
+        "train", "models", "score", "candidates", "dictionary", "demo"
     ]  # fmt: skip
     for name in COMMANDS:
         assert f" {name} " in ran.out
