@@ -7,6 +7,7 @@ from pathlib import Path
 
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
+from serving.communities import community_churn
 from serving.evidence import evidence_of
 from serving.score_store import Manifest, ScoreStore
 from serving.scores import category_influence, explained, score_users, tie_scores
@@ -55,8 +56,17 @@ def score_batch(
     progress(f"{moment:%Y-%m-%d}: evidence of the first users")
     evidence = evidence_of(snapshot, explained(users))
     progress(f"{moment:%Y-%m-%d}: writing the batch")
-    name = tables.dataset.name
-    return store.write(users, categories, evidence, ties, dataset=name, model=f"koc/{version.version}", as_of=moment)
+    communities = community_churn(frame, said, snapshot)
+    return store.write(
+        users,
+        categories,
+        evidence,
+        ties,
+        communities,
+        dataset=tables.dataset.name,
+        model=f"koc/{version.version}",
+        as_of=moment,
+    )
 
 
 def require_same_settings(bundle: Bundle, tables: Tables) -> None:

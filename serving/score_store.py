@@ -15,12 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import ScoresError
+from serving.communities import COMMUNITIES_SCHEMA
 from serving.evidence import Evidence
 
 USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
+COMMUNITIES = "communities.parquet"
 FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
 MANIFEST, CURRENT = "manifest.json", "current"
-FILES = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES)
+FILES = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES)
 TIES_SCHEMA = pa.schema(
     {
         "user_id": pa.string(),
@@ -57,6 +59,7 @@ class ScoreStore:
         categories: pa.Table,
         evidence: Evidence | None = None,
         ties: pa.Table | None = None,
+        communities: pa.Table | None = None,
         *,
         dataset: str,
         model: str,
@@ -65,10 +68,12 @@ class ScoreStore:
         """Write a batch and make it current; until the last step the previous batch stays.
 
         ``evidence``: None where nobody is explained. ``ties``: None without a tie model.
+        ``communities``: None where nobody is known to be a member.
         """
         evidence = evidence or Evidence.none()
         ties = TIES_SCHEMA.empty_table() if ties is None else ties
-        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties)
+        communities = COMMUNITIES_SCHEMA.empty_table() if communities is None else communities
+        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities)
         batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
         partial.mkdir(parents=True)
@@ -122,6 +127,10 @@ class ScoreStore:
         """Ties of the current batch with what each is expected to carry, of ``influencers`` (ids) alone where given."""
         wanted = None if influencers is None else pc.field("influencer_id").isin(influencers)
         return pq.read_table(self._checked(TIES), filters=wanted)
+
+    def communities(self) -> pa.Table:
+        """Churn by community of the current batch; columns as in `community_churn`."""
+        return pq.read_table(self._checked(COMMUNITIES))
 
     def _checked(self, name: str) -> Path:
         """A file of the current batch.
