@@ -26,27 +26,31 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [f"{row['user_id']},{row['ordered_at']}" for row in busy_rows()["orders"]]
     (folder / "orders.csv").write_text("\n".join(["user_id,ordered_at", *rows]))
     (folder / "dataset.toml").write_text(DATASET.format(until=day(DAYS)))
+    (folder / "small.toml").write_text("[settings]\ngroups = 2\nrounds = 10\nwidth = 8\nepochs = 1\nresamples = 200\n")
     return folder
 
 
 def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    ran = koc("train", "--dataset", shop / "dataset.toml", "--home", home, columns=30)
+    arguments = ("--dataset", shop / "dataset.toml", "--home", home, "--settings", shop / "small.toml")
+    ran = koc("train", *arguments, columns=30)
     assert ran.status == 0, ran.err
-    assert "lightgbm" in ran.out
+    assert "hybrid" in ran.out
     assert ran.out.splitlines()[-1] == (
         "Registered koc version 1 as challenger and champion; "
         f"next: koc score --dataset {shop / 'dataset.toml'} --home {home}"
     )
     lines = ran.err.splitlines()
-    # What is done, then one line for each date.
+    # What is done, then one line for each date, and one for what all rows tell.
     assert lines[:2] == ["reading shop", "training"]
-    assert all(re.fullmatch(r"  \d{4}-\d\d-\d\d", line) for line in lines[2:]), lines
+    assert all(re.fullmatch(r"  (\d{4}-\d\d-\d\d|the truth)", line) for line in lines[2:]), lines
     assert len(lines) > 3
-    ran = koc("train", "--dataset", shop / "dataset.toml", "--home", home, "--seed", 1)
+    ran = koc("train", *arguments, "--seed", 1, "--dates", 1)
     # The champion stays: a bare `koc score` would not show the new model.
     assert ran.out.splitlines()[-1].endswith(f"--home {home} --model challenger")
     tracker = Tracker(None, home)
+    dates = [tracker._client.get_run(tracker.find(version).run_id).data.params["training_dates"] for version in (1, 2)]
+    assert [len(each.split(", ")) for each in dates] == [3, 1]
     assert (tracker.find("champion").version, tracker.find("challenger").version) == (1, 2)
 
 
