@@ -31,6 +31,7 @@ MARKET_TESTS = {
     "tests/serving/test_scores.py",
     "tests/training/test_bundle.py",
     "tests/training/test_explain.py",
+    "tests/training/test_hybrid.py",
     "tests/training/test_pipeline.py",
     "tests/training/test_register.py",
 }
