@@ -10,8 +10,8 @@ from scipy.optimize import minimize
 from training.matrix import Floats
 
 POWER = 1.3
-RIDGE = 0.05
-"""How much lower the deviance (relative to influence of mean 1) must be to leave equal weights: small data keeps them."""
+RIDGE = 5.0
+"""How much equal weights count, over the number of rows with influence: few of them say little against equal weights."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +36,23 @@ def fit_stack(views: Sequence[str], margins: Floats, influence: npt.NDArray[np.f
     """Stacked generalisation (Wolpert, 1992; weights >= 0 as in Breiman, Stacked Regressions, 1996).
 
     margins: (N, M), of each row from models that have not seen its person; influence: (N,) >= 0, not all 0. The Tweedie
-    deviance of the combined margin is lowest, held towards equal weights of standardised margins.
+    deviance of the combined margin (relative to influence of mean 1) is lowest, held towards equal weights of standardised
+    margins.
     """
     centre, spread = margins.mean(axis=0), margins.std(axis=0)
     # The deviation of equal numbers is not always 0 in floats.
     spread = np.where(spread > 1e-9, spread, 1.0)
     z, mean = (margins - centre) / spread, float(influence.mean())
     y, equal = influence / mean, np.full(len(views), 1.0 / len(views))
+    ridge = RIDGE / int((influence > 0).sum())
 
     def loss(parameters: Floats) -> tuple[float, Floats]:
         weights, bias = parameters[:-1], parameters[-1]
         margin = np.clip(z @ weights + bias, -30.0, 30.0)
         low, high = np.exp((1 - POWER) * margin), np.exp((2 - POWER) * margin)
         slope = high - y * low
-        value = np.mean(high / (2 - POWER) - y * low / (1 - POWER)) + RIDGE * np.sum((weights - equal) ** 2)
-        return float(value), np.append(z.T @ slope / len(y) + 2 * RIDGE * (weights - equal), slope.mean())
+        value = np.mean(high / (2 - POWER) - y * low / (1 - POWER)) + ridge * np.sum((weights - equal) ** 2)
+        return float(value), np.append(z.T @ slope / len(y) + 2 * ridge * (weights - equal), slope.mean())
 
     start = np.append(equal, 0.0)
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0.0, None)] * len(views) + [(None, None)]).x
