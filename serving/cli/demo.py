@@ -11,9 +11,12 @@ from serving.cli.score import score
 from serving.cli.simulate import simulate
 from serving.cli.train import train
 
+DATES = 3
+"""Training dates: a tour need not wait for the last bit of quality."""
+
 
 def demo(
-    users: Annotated[int, typer.Option(min=1_000, help="Users of the simulated market.")] = 20_000,
+    users: Annotated[int, typer.Option(min=1_000, help="Users of the simulated market.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of market, models and resamples.")] = 0,
     home: Home = DEFAULT_HOME / "demo",
     threads: Threads = DEFAULT_THREADS,
@@ -27,7 +30,7 @@ def demo(
     console.rule("1 of 4: a simulated market")
     simulate(market, users=users, seed=seed)
     console.rule("2 of 4: features, backtest, training, MLflow")
-    train(market / "dataset.toml", home=home, seed=seed, threads=threads)
+    train(market / "dataset.toml", home=home, dates=DATES, seed=seed, threads=threads)
     console.rule("3 of 4: batch scores")
     score(market / "dataset.toml", home=home, model="challenger", threads=threads)
     console.rule("4 of 4: the 20 best candidates")
