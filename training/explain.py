@@ -64,7 +64,7 @@ def say_reasons(parts: Floats, frame: Frame, said: Said, rows: Sequence[int]) ->
 
     parts: (len(rows), len(REASONS) + 1), as from `reason_contributions`.
     """
-    horizon = f"{frame.horizon_days:.0f}d"
+    horizon = f"{int(frame.horizon_days)}d"
     facts = {name: frame.matrix.column(name)[list(rows)] for name in facts_named(horizon) if name in frame.matrix}
     if "ties" in said.views:
         facts["likely_followers"] = np.exp(said.views["ties"])[list(rows)]

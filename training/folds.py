@@ -17,11 +17,15 @@ from training.timeline import Labels, Timeline
 
 @dataclass(frozen=True)
 class Fold:
-    """The training rows of one date: what was known, and labels as they were known when the model was fitted."""
+    """The training rows of one date: what was known, and labels as they were known when the model was fitted.
+
+    ``people``: (N,) the person whom each user was known to be by then; accounts that merge later are one.
+    """
 
     as_of: datetime
     frame: Frame
     labels: Labels
+    people: npt.NDArray[np.object_]
 
 
 @dataclass(frozen=True)
@@ -39,12 +43,12 @@ class Panel:
         """Raises:
         TrainingError: fewer than two people have a positive label.
         """
-        users = np.concatenate([fold.frame.users for fold in folds])
+        people = np.concatenate([fold.people for fold in folds])
         influence = np.concatenate([fold.labels.influence for fold in folds])
         churned = np.concatenate([fold.labels.churned for fold in folds])
         known = np.concatenate([fold.frame.churn_population for fold in folds])
         positive = influence > 0 if influence.any() else churned & known
-        return cls(folds, influence, churned, known, people_in_groups(users, positive, groups))
+        return cls(folds, influence, churned, known, people_in_groups(people, positive, groups))
 
     def x(self, columns: Sequence[str]) -> npt.NDArray[np.float32]:
         """(N, len(columns)) features."""
@@ -78,4 +82,8 @@ def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings)
     if late := [date for date in dates if date + horizon > as_of]:
         dates_late = ", ".join(f"{date:%Y-%m-%d}" for date in late)
         raise LeakageError(f"the label windows of {dates_late} reach past {as_of:%Y-%m-%d}; train on earlier dates")
-    return [Fold(date, timeline.frame(date), timeline.labels(date, known_at=as_of)) for date in dates]
+    found = []
+    for date in dates:
+        frame = timeline.frame(date)
+        found.append(Fold(date, frame, timeline.labels(date, known_at=as_of), timeline.people(frame.users, as_of)))
+    return found

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from features.engine import Engine
 from features.labels import churn_population
+from features.lookback import since_lookback
 from features.snapshot import Snapshot
 from features.tie_table import ENDS
 from features.user_table import UserTable
@@ -80,7 +81,7 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
     users = pa.array(matrix.users, pa.string())
     bought = None
     if snapshot.has("orders", "item_id"):
-        taken = snapshot["adoptions"]
+        taken = since_lookback(snapshot, snapshot["adoptions"], "last_at")
         bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, users)
     ties = _ties(table.ties, table.tie_columns, engine, users)
     buyers = np.zeros(len(users), dtype=bool)

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
+from torch_geometric.data import HeteroData
 
 from training.crossfit import Groups
 from training.frame import Frame
@@ -88,17 +89,22 @@ class Scaling:
     @classmethod
     def of(cls, x: npt.NDArray[np.float32]) -> "Scaling":
         """x: (N, F) training rows, nan where unknown."""
-        logs = _signed_log(x)
-        known = ~np.isnan(logs)
-        count = np.maximum(known.sum(axis=0), 1)
-        centre = np.nansum(logs, axis=0) / count
-        spread = np.sqrt(np.nansum((logs - centre) ** 2, axis=0) / count)
-        return cls(centre, np.where(spread > 1e-6, spread, 1.0))
+        centre, spread = np.zeros(x.shape[1]), np.ones(x.shape[1])
+        # One feature at a time: all at once would hold the rows several times over in twice the precision.
+        for column in range(x.shape[1]):
+            logs = _signed_log(x[:, column])
+            logs = logs[~np.isnan(logs)]
+            if len(logs):
+                centre[column] = logs.mean()
+                spread[column] = logs.std() if logs.std() > 1e-6 else 1.0
+        return cls(centre, spread)
 
     def apply(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, F) within 4 standard deviations."""
-        scaled = np.clip((_signed_log(x) - self.centre) / self.spread, -4, 4)
-        return np.nan_to_num(scaled).astype(np.float32)
+        scaled = np.empty(x.shape, np.float32)
+        for column, (centre, spread) in enumerate(zip(self.centre, self.spread, strict=True)):
+            scaled[:, column] = np.nan_to_num(np.clip((_signed_log(x[:, column]) - centre) / spread, -4, 4))
+        return scaled
 
 
 def _signed_log(x: npt.NDArray[np.float32]) -> Floats:
@@ -111,7 +117,7 @@ def _signed_log(x: npt.NDArray[np.float32]) -> Floats:
 class Gnn:
     """A fitted network and how its inputs are made; ``paths``: those that its training dates had.
 
-    ``without``: what its graphs do without, of ``strength``, ``ties`` and ``items``. ``means``: (members,) mean influence of
+    ``without``: what its graphs do without, see `training.graph.PARTS`. ``means``: (members,) mean influence of
     the rows that each member learned from, which its margins are relative to.
     """
 
@@ -126,7 +132,8 @@ class Gnn:
 
     def inputs(self, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
         """(N, F) own features and (N, paths x C) carried ones."""
-        return inputs(frame, self.columns, self.carried, self.paths, self.without, self.hops, self.scaling)
+        graph = build_graph(frame, self.without)
+        return inputs(frame, graph, self.columns, self.carried, self.paths, self.hops, self.scaling)
 
     def outputs(self, frame: Frame, groups: Groups | None = None) -> Floats:
         """(N, 2) log of expected influence and log-odds of churn.
@@ -146,7 +153,7 @@ class Gnn:
         with torch.no_grad():
             for start in range(0, len(own), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
-                each = self.network(own[rows], carried[rows].float()).numpy().astype(np.float64)
+                each = self.network(own[rows], carried[rows]).numpy().astype(np.float64)
                 each[..., 0] = np.clip(each[..., 0], -LIMIT, LIMIT) + np.log(self.means)
                 found[rows] = each.mean(axis=1) if groups is None else each[np.arange(len(each)), groups[rows]]
         return found
@@ -188,17 +195,16 @@ def carried_columns(columns: Iterable[str], windows: Iterable[str]) -> tuple[str
 
 def inputs(
     frame: Frame,
+    graph: HeteroData,
     columns: tuple[str, ...],
     carried: tuple[str, ...],
     paths: tuple[str, ...],
-    without: tuple[str, ...],
     hops: int,
     scaling: Scaling,
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, F) scaled own features, and (N, paths x C) what the paths carry; 0 for paths that this frame does not have."""
+    """(N, F) scaled own features, and (N, paths x C) what the paths carry; 0 for paths that this graph does not have."""
     own = torch.from_numpy(scaling.apply(frame.matrix.select(columns)))
     state = own[:, [columns.index(column) for column in carried]]
-    graph = build_graph(frame, **{part: part not in without for part in ("strength", "ties", "items")})
     known = propagate(graph, state, hops)
     nothing = torch.zeros_like(state)
     return own, torch.cat([known.get(path, nothing) for path in paths] or [own[:, :0]], dim=1)

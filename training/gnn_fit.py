@@ -10,14 +10,17 @@ from torch.nn import functional
 from training.crossfit import Groups
 from training.frame import Frame
 from training.gnn import LIMIT, Gnn, Network, Scaling, carried_columns, inputs
-from training.graph import build_graph, paths
+from training.graph import build_graph, kinds_of, paths
 from training.matrix import Floats
+from training.ranker import POWER
 from training.settings import TrainSettings
 
-POWER = 1.3
 BATCH = 512
 MOST_STEPS = 6_000
 """Beyond it larger data takes larger batches."""
+
+LEAST_STEPS = 10
+"""Length of the shortest schedule: of five steps its warm-up would be a division by zero."""
 
 WEIGHT_DECAY = 0.1
 WARM_UP = 0.2
@@ -41,12 +44,16 @@ def fit_gnn(
     of the users of all frames, one frame after the other. without: see `Gnn`.
     """
     torch.manual_seed(settings.seed)
+    torch.set_num_threads(settings.threads)
     columns = tuple(columns)
     carried = carried_columns(columns, frames[0].windows)
     scaling = Scaling.of(np.concatenate([frame.matrix.select(columns) for frame in frames]))
-    options = {part: part not in without for part in ("strength", "ties", "items")}
-    named = dict.fromkeys(name for frame in frames for name, _ in paths(build_graph(frame, **options), settings.hops))
-    made = [inputs(frame, columns, carried, tuple(named), tuple(without), settings.hops, scaling) for frame in frames]
+    # One kind on its own would repeat all ties together.
+    without = (*without, *(("kinds",) if len(kinds_of(frames)) < 2 else ()))
+    graphs = [build_graph(frame, without) for frame in frames]
+    named = tuple(dict.fromkeys(name for graph in graphs for name, _ in paths(graph, settings.hops)))
+    given = zip(frames, graphs, strict=True)
+    made = [inputs(frame, graph, columns, carried, named, settings.hops, scaling) for frame, graph in given]
     own, far = torch.cat([one for one, _ in made]), torch.cat([other for _, other in made])
     del made
     network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)
@@ -62,7 +69,7 @@ def fit_gnn(
     batch = max(BATCH, rows * settings.epochs // MOST_STEPS)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.gnn_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.gnn_rate, total_steps=settings.epochs * -(-rows // batch), pct_start=WARM_UP
+        optimizer, settings.gnn_rate, total_steps=max(LEAST_STEPS, settings.epochs * -(-rows // batch)), pct_start=WARM_UP
     )
     network.train()
     for _ in range(settings.epochs):
@@ -76,7 +83,7 @@ def fit_gnn(
             _shorten(network)
             optimizer.step()
             schedule.step()
-    gnn = Gnn(columns, carried, tuple(named), tuple(without), settings.hops, scaling, means, network)
+    gnn = Gnn(columns, carried, named, without, settings.hops, scaling, means, network)
     return gnn, gnn.of_inputs(own, far, groups)
 
 

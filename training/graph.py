@@ -1,7 +1,7 @@
 """The graph of one date: users, what they bought and the ties between them, with the paths that features travel along."""
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise, product
 
 import numpy as np
@@ -30,27 +30,31 @@ FRESH_SHARE = 0.02
 """What an old purchase still weighs: taste fades, but does not end."""
 
 
-def build_graph(frame: Frame, *, strength: bool = True, ties: bool = True, items: bool = True) -> HeteroData:
+PARTS = ("strength", "ties", "items", "kinds")
+"""What a graph can do without: weights of ties, ties, purchases, and kinds of tie on their own."""
+
+
+def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
     """A heterogeneous graph whose edge types each hold ``adj_t``, a sparse matrix (targets, sources) with rows summing to 1.
 
-    Ties lead both ways, all kinds together and each kind on its own where there are several, weighted by strength; purchases
-    lead to subjects and back, the recent and the rare ones weighing more. strength, ties, items: False leaves that out.
+    Ties lead both ways, all kinds together and each kind on its own, weighted by strength; purchases lead to subjects and
+    back, the recent and the rare ones weighing more. without: some of ``PARTS``.
     """
     graph = HeteroData()
     graph["user"].num_nodes = len(frame.users)
-    if ties and len(frame.ties):
+    if "ties" not in without and len(frame.ties):
         known = frame.ties.followers >= 0
         followers, influencers = frame.ties.followers[known], frame.ties.influencers[known]
-        weight = frame.ties.select(["strength"])[known, 0] if strength else np.ones(len(followers), np.float32)
+        plain = "strength" in without
+        weight = np.ones(len(followers), np.float32) if plain else frame.ties.select(["strength"])[known, 0]
         size = (len(frame.users), len(frame.users))
-        kinds = [kind for kind in KINDS_OF_TIE if kind in frame.ties.columns]
-        of_kind = dict(zip(kinds, frame.ties.select(kinds)[known].T > 0, strict=True))
-        several = sum(bool(rows.any()) for rows in of_kind.values()) > 1
-        every = {"": np.ones(len(followers), bool)} | (of_kind if several else {})
+        every = {"": np.ones(len(followers), bool)}
+        if "kinds" not in without:
+            every |= {kind: frame.ties.select([kind])[known, 0] > 0 for kind in kinds_of([frame])}
         for kind, rows in every.items():
             graph[_of_kind(FOLLOWERS, kind)].adj_t = _mean(influencers[rows], followers[rows], weight[rows], size)
             graph[_of_kind(FOLLOWED, kind)].adj_t = _mean(followers[rows], influencers[rows], weight[rows], size)
-    if items and frame.purchases is not None and len(frame.purchases.users):
+    if "items" not in without and frame.purchases is not None and len(frame.purchases.users):
         bought = frame.purchases
         buyers = np.bincount(bought.subjects)
         recent = np.exp(-bought.age_days / frame.horizon_days) + FRESH_SHARE
@@ -59,6 +63,15 @@ def build_graph(frame: Frame, *, strength: bool = True, ties: bool = True, items
         graph[BUYS].adj_t = _mean(bought.subjects, bought.users, weight, (len(buyers), len(frame.users)))
         graph[BOUGHT_BY].adj_t = _mean(bought.users, bought.subjects, weight, (len(frame.users), len(buyers)))
     return graph
+
+
+def kinds_of(frames: Sequence[Frame]) -> list[str]:
+    """Kinds of tie that any of the frames has, as columns of the tie table."""
+    return [
+        kind
+        for kind in KINDS_OF_TIE
+        if any(kind in frame.ties.columns and frame.ties.select([kind]).any() for frame in frames)
+    ]
 
 
 def paths(graph: HeteroData, hops: int) -> Iterator[tuple[str, Path]]:

@@ -55,6 +55,10 @@ def fingerprint(folds: Sequence[Fold]) -> str:
             digest.update("\n".join(names).encode())
         for values in (matrix.x, ties.followers, ties.influencers, ties.x, labels.influence, labels.follows):
             digest.update(values.tobytes())
+        digest.update("\n".join(ties.follower_ids.to_pylist()).encode())
+        if bought := fold.frame.purchases:
+            for values in (bought.users, bought.subjects, bought.age_days):
+                digest.update(values.tobytes())
         for flags in (labels.churned, fold.frame.churn_population):
             digest.update(flags.tobytes())
     return digest.hexdigest()

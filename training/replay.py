@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -160,9 +160,8 @@ def scores_at(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> F
         TrainingError: the history before ``as_of`` is too short, or holds no influence.
     """
     panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
-    margin = fit_hybrid(panel, settings, influence=True, churn=False).said(timeline.frame(as_of)).margin
-    assert margin is not None
-    return margin
+    hybrid = fit_hybrid(panel, settings, influence=True, churn=False)
+    return cast(Floats, hybrid.said(timeline.frame(as_of)).margin)
 
 
 def replay_date(timeline: Timeline, as_of: datetime | None = None) -> datetime:

@@ -8,8 +8,8 @@ import numpy.typing as npt
 from scipy.optimize import minimize
 
 from training.matrix import Floats
+from training.ranker import POWER
 
-POWER = 1.3
 RIDGE = 5.0
 """How much equal weights count, over the number of rows with influence: few of them say little against equal weights."""
 

@@ -15,7 +15,7 @@ from features.blocks.purchase import purchase_frequency, purchase_variety
 from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
 from training.crossfit import Groups
-from training.frame import Frame
+from training.frame import Frame, Ties
 from training.matrix import Floats
 from training.parallel import fit_each
 from training.ranker import TWEEDIE
@@ -49,6 +49,9 @@ CELLS_AT_ONCE = 30_000_000
 class TieModel:
     """An ensemble of which each member has not seen one group of influencers.
 
+    It may have seen that a follower of theirs moved, along a tie to somebody else who shares the credit; the stack was no
+    worse for it (``docs/decisions.md``).
+
     ``tie_columns``: features of ties; ``end_columns``: features of users, read of the follower, then of the influencer.
     """
 
@@ -61,11 +64,11 @@ class TieModel:
 
         groups: (N,) of the frame's users, to let only the member speak that has not seen the influencer.
         """
-        expected = np.empty(len(frame.ties))
+        expected, users = np.empty(len(frame.ties)), _ends(frame, self.end_columns)
         step = max(1, CELLS_AT_ONCE // (len(self.tie_columns) + 2 * len(self.end_columns)))
         for start in range(0, len(expected), step):
             some = np.arange(start, min(start + step, len(expected)))
-            x = _inputs(frame, some, self.tie_columns, self.end_columns)
+            x = _inputs(frame.ties, users, some, self.tie_columns)
             if groups is None:
                 expected[some] = np.mean([booster.predict(x) for booster in self.boosters], axis=0)
                 continue
@@ -110,7 +113,7 @@ def fit_tie_model(
     for frame, weight, group in zip(frames, follows, groups, strict=True):
         kept = np.flatnonzero((weight > 0) | (rng.random(len(weight)) < share))
         stands_for = np.where(weight[kept] > 0, 1.0, 1.0 / share)
-        x = _inputs(frame, kept, tie_columns, end_columns)
+        x = _inputs(frame.ties, _ends(frame, end_columns), kept, tie_columns)
         parts.append((x, weight[kept], stands_for, group[frame.ties.influencers[kept]]))
     x, y, stands_for, group = (np.concatenate(column) for column in zip(*parts, strict=True))
     if any(int((y[group != member] > 0).sum()) < FEW for member in range(settings.groups)):
@@ -126,10 +129,15 @@ def fit_tie_model(
     return model, np.concatenate([model.margin(frame, group) for frame, group in zip(frames, groups, strict=True)])
 
 
+def _ends(frame: Frame, columns: Sequence[str]) -> npt.NDArray[np.float32]:
+    """(N + 1, F) features of users; the last row, nan, is everybody's who has not acted yet."""
+    return np.vstack([frame.matrix.select(columns), np.full(len(columns), np.nan, np.float32)])
+
+
 def _inputs(
-    frame: Frame, ties: npt.NDArray[np.int64], tie_columns: Sequence[str], end_columns: Sequence[str]
+    ties: Ties, users: npt.NDArray[np.float32], some: npt.NDArray[np.int64], columns: Sequence[str]
 ) -> npt.NDArray[np.float32]:
-    """(len(ties), T + 2 F): a tie's own features, its follower's and its influencer's; nan for one who has not acted yet."""
-    users = np.vstack([frame.matrix.select(end_columns), np.full(len(end_columns), np.nan, np.float32)])
-    followers, influencers = frame.ties.followers[ties], frame.ties.influencers[ties]
-    return np.concatenate([frame.ties.select(tie_columns)[ties], users[followers], users[influencers]], axis=1)
+    """(len(some), T + 2 F): a tie's own features, its follower's and its influencer's; users: as `_ends` gives them."""
+    places = np.array([ties.columns.index(column) for column in columns], np.int64)
+    own = ties.x[np.ix_(some, places)]
+    return np.concatenate([own, users[ties.followers[some]], users[ties.influencers[some]]], axis=1)

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from features.labels import influence_labels, require_mature, stayed, tie_labels
 from features.prepare import prepare
-from features.snapshot import Snapshot, take_snapshot
+from features.snapshot import Snapshot, accounts_known, take_snapshot
 from features.splits import training_dates
 from features.tables import Tables
 from features.user_table import build_user_table
@@ -88,6 +88,17 @@ class Timeline:
             churned=~among(users, stayed(view, as_of), engine) if has_orders else nobody,
             follows=self._follows(view, as_of),
         )
+
+    def people(self, users: npt.NDArray[np.object_], known_at: datetime) -> npt.NDArray[np.object_]:
+        """(N,) the person that each of ``users`` was known to be at ``known_at``."""
+        if "identities" not in self.tables.tables:
+            return users
+        merged = accounts_known(self.tables, known_at)
+        ids = pa.array(users, pa.string())
+        place = pc.index_in(ids, value_set=merged["account"].combine_chunks())
+        person = pc.coalesce(pc.take(merged["person_id"].combine_chunks(), place), ids)
+        people: npt.NDArray[np.object_] = person.to_numpy(zero_copy_only=False)
+        return people
 
     def _follows(self, view: Snapshot, as_of: datetime) -> Floats:
         frame = self.frame(as_of)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 from rich.console import Console
@@ -127,8 +127,7 @@ def read(dataset_file: Path, root: Path | None = None, test_dates: list[str] | N
             moment = parse_moment(text)
         except ValueError:
             raise DatasetError(f"--test-date {text!r} is not a date; write it as 2024-05-31") from None
-        assert isinstance(moment, datetime)
-        dates.append(moment)
+        dates.append(cast(datetime, moment))
     return read_dataset(dataset_file, root=root, test_dates=tuple(dates))
 
 

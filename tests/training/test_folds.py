@@ -16,7 +16,7 @@ from training.timeline import Labels, Timeline
 def fold_of(at: int, users: list[str], influence: list[float], churned: list[bool], buyers: list[str]) -> Fold:
     numbers = np.array(influence)
     frame = frame_of(users, {"acts_10d": [at + place for place in range(len(users))], "noise": influence}, buyers=buyers)
-    return Fold(day(at), frame, Labels(numbers, numbers, numbers, np.array(churned), np.zeros(0)))
+    return Fold(day(at), frame, Labels(numbers, numbers, numbers, np.array(churned), np.zeros(0)), frame.users)
 
 
 FOLDS = [

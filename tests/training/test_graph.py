@@ -7,7 +7,7 @@ from torch_geometric.typing import EdgeType
 
 from tests.training.frames import frame_of
 from training.frame import Frame
-from training.graph import BOUGHT_BY, BUYS, FOLLOWED, FOLLOWERS, FRESH_SHARE, build_graph, paths
+from training.graph import BOUGHT_BY, BUYS, FOLLOWED, FOLLOWERS, FRESH_SHARE, build_graph, kinds_of, paths
 
 USERS, X = ["a", "b", "c", "d"], {"acts_10d": [1.0, 2.0, 4.0, 8.0]}
 # b and c may follow a, d may follow b; somebody who never acted may follow a too.
@@ -62,10 +62,10 @@ def test_paths_are_named_from_the_user_outwards(frame: Frame) -> None:
 
 
 def test_parts_of_the_graph_may_be_left_out(frame: Frame) -> None:
-    np.testing.assert_allclose(dense(build_graph(frame, strength=False), FOLLOWERS)[0], [0, 0.5, 0.5, 0])
-    assert [name for name, _ in paths(build_graph(frame, ties=False), 2)] == ["alike"]
-    assert [name for name, _ in paths(build_graph(frame, items=False), 1)] == ["followers", "followed"]
-    assert not [*paths(build_graph(frame, ties=False, items=False), 2)]
+    np.testing.assert_allclose(dense(build_graph(frame, ["strength"]), FOLLOWERS)[0], [0, 0.5, 0.5, 0])
+    assert [name for name, _ in paths(build_graph(frame, ["ties"]), 2)] == ["alike"]
+    assert [name for name, _ in paths(build_graph(frame, ["items"]), 1)] == ["followers", "followed"]
+    assert not [*paths(build_graph(frame, ["ties", "items"]), 2)]
 
 
 def test_kinds_have_paths_of_their_own_where_there_are_several() -> None:
@@ -83,10 +83,16 @@ def test_kinds_have_paths_of_their_own_where_there_are_several() -> None:
     np.testing.assert_allclose(follows, [[0, 0, 1, 0], [0, 0, 0, 1], [0] * 4, [0] * 4])
 
 
-def test_one_kind_alone_is_all_ties() -> None:
-    ties = [{**tie, "kind_friend": 1.0, "kind_follow": 0.0} for tie in TIES]
-    graph = build_graph(frame_of(USERS, X, ties=ties))
-    assert [name for name, _ in paths(graph, 1)] == ["followers", "followed"]
+def test_kinds_are_those_that_any_frame_has_and_can_be_left_out() -> None:
+    friends, follows = (
+        frame_of(USERS, X, ties=[{**tie, "kind_friend": float(of == 0), "kind_follow": float(of == 1)} for tie in TIES])
+        for of in (0, 1)
+    )
+    assert kinds_of([friends]) == ["kind_friend"]
+    assert kinds_of([friends, follows]) == ["kind_friend", "kind_follow"]
+    # The paths of one date must not depend on whether another kind is there on that date.
+    assert [name for name, _ in paths(build_graph(friends), 1)][2:] == ["followers_kind_friend", "followed_kind_friend"]
+    assert [name for name, _ in paths(build_graph(friends, ["kinds"]), 1)] == ["followers", "followed"]
 
 
 @pytest.mark.parametrize("bought", [None, []])

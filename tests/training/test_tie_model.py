@@ -9,7 +9,7 @@ from training.frame import Frame
 from training.matrix import Floats
 from training.metrics import auroc
 from training.settings import TrainSettings
-from training.tie_model import FLOOR, TieModel, _inputs, fit_tie_model
+from training.tie_model import FLOOR, TieModel, _ends, _inputs, fit_tie_model
 
 SETTINGS = TrainSettings(groups=2, rounds=150, threads=2)
 
@@ -84,7 +84,7 @@ def test_what_is_read_of_a_tie(model: TieModel) -> None:
         {"user_id": "a", "influencer_id": "b", "strength": 3.5},
     ]
     frame = frame_of(["a", "b"], {"acts_10d": [3.0, 5.0], "noise": [0.0, 0.0]}, ties=ties)
-    read = _inputs(frame, np.array([2, 1, 0]), ["strength"], ["acts_10d"])
+    read = _inputs(frame.ties, _ends(frame, ["acts_10d"]), np.array([2, 1, 0]), ["strength"])
     np.testing.assert_array_equal(read, np.array([[3.5, 3, 5], [2.5, np.nan, 3], [1.5, 5, 3]], np.float32))
     assert (model.follow_ups(frame) > 0).all()
 
