@@ -9,7 +9,8 @@ from features.errors import ImmatureLabelError, LeakageError, TrainingError
 from tests.busy import DAYS, busy_rows, busy_world
 from tests.worlds import day, world
 from training.backtest import SERVED, backtest, evaluate, evaluate_all, judge
-from training.folds import training_folds
+from training.folds import Panel, training_folds
+from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
 from training.metrics import METRICS, Task
 from training.settings import TrainSettings
@@ -43,6 +44,16 @@ def evaluations(timeline: Timeline) -> dict[Task, list[Evaluation]]:
 @pytest.fixture(scope="module")
 def records(evaluations: dict[Task, list[Evaluation]]) -> list[Record]:
     return judge(evaluations, QUICK)
+
+
+def test_what_is_judged_is_what_is_served(timeline: Timeline, evaluations: dict[Task, list[Evaluation]]) -> None:
+    panel = Panel.of(training_folds(timeline, TEST_DATE, QUICK), QUICK.groups)
+    frame = timeline.frame(TEST_DATE)
+    served = fit_hybrid(panel, QUICK, influence=True, churn=True).said(frame)
+    assert served.margin is not None
+    assert served.churn is not None
+    np.testing.assert_array_equal(served.margin, evaluations["koc"][0].scores[SERVED])
+    np.testing.assert_array_equal(served.churn[frame.churn_population], evaluations["churn"][0].scores[SERVED])
 
 
 def test_every_model_and_baseline_is_judged_on_all_users_seen(

@@ -65,3 +65,11 @@ def test_overlapping_dates_end_before_the_date_of_use() -> None:
         assert len(fold.labels.influence) == len(fold.frame.users)
         assert len(fold.labels.follows) == len(fold.frame.ties)
         assert fold.labels.follows.any()
+
+
+def test_accounts_that_merge_later_share_a_group() -> None:
+    # The user b of the earlier date turns out to be the person c.
+    renamed = replace(FOLDS[1], people=np.array(["a", "c", "c"], object))
+    panel = Panel.of([FOLDS[0], renamed], 4)
+    first, second = panel.groups_by_fold
+    assert second[1] == second[2] == first[2]

@@ -115,3 +115,11 @@ def test_places_of_ids() -> None:
     assert place_among(pa.array(["c", "z", "a"], pa.string()), known).tolist() == [2, -1, 0]
     assert place_among(pa.chunked_array([["c"], ["b"]], pa.string()), known).tolist() == [2, 1]
     assert place_among(pa.array([], pa.string()), known).tolist() == []
+
+
+def test_purchases_older_than_the_lookback_are_no_edges() -> None:
+    snapshot = prepare(take_snapshot(world(orders=ORDERS, ties=TIES, settings={"lookback": "20d"}, until=day(50)), AT))
+    found = build_frame(build_user_table(snapshot), snapshot).purchases
+    assert found is not None
+    # Of b's two subjects x was bought on day 2 alone, y on day 28 again.
+    assert [(user, age) for user, age in zip(found.users, found.age_days, strict=True)] == [(1, 2.0)]

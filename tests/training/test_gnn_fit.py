@@ -144,3 +144,11 @@ def test_unknown_features_and_nobody_with_influence_or_known_churn_are_borne(inf
         gnn, unseen = fitted([frame], labels, churn_known=nobody)
         assert np.isfinite(unseen).all()
         assert np.isfinite(gnn.outputs(frame)).all()
+
+
+@pytest.mark.parametrize("epochs", [1, 5, 6])
+def test_the_shortest_of_schedules_is_fitted_too(epochs: int) -> None:
+    frame, influence = planted(0, users=200)
+    gnn, unseen = fitted([frame], influence, replace(QUICK, epochs=epochs))
+    assert np.isfinite(unseen).all()
+    assert np.isfinite(gnn.outputs(frame)).all()

@@ -3,6 +3,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from features.errors import TrainingError
@@ -64,6 +65,15 @@ PARTS: dict[str, Callable[[Fold], Fold]] = {
         f"ties: {part}": lambda fold, part=part: with_ties(fold, **{part: edited(getattr(fold.frame.ties, part), 7)})
         for part in ("followers", "influencers", "x")
     },
+    "ties: follower_ids": lambda fold: with_ties(
+        fold, follower_ids=pa.array([*fold.frame.ties.follower_ids.to_pylist()[:-1], "zz"])
+    ),
+    **{
+        f"purchases: {part}": lambda fold, part=part: with_purchases(
+            fold, **{part: edited(getattr(fold.frame.purchases, part), 7)}
+        )
+        for part in ("users", "subjects", "age_days")
+    },
     "ties: columns": lambda fold: with_ties(fold, columns=(*fold.frame.ties.columns[:-1], "other")),
     **{
         f"labels: {part}": lambda fold, part=part: replace(
@@ -77,6 +87,11 @@ PARTS: dict[str, Callable[[Fold], Fold]] = {
 
 def with_matrix(fold: Fold, **parts: Any) -> Fold:
     return replace(fold, frame=replace(fold.frame, matrix=replace(fold.frame.matrix, **parts)))
+
+
+def with_purchases(fold: Fold, **parts: Any) -> Fold:
+    assert fold.frame.purchases
+    return replace(fold, frame=replace(fold.frame, purchases=replace(fold.frame.purchases, **parts)))
 
 
 def with_ties(fold: Fold, **parts: Any) -> Fold:
