@@ -5,18 +5,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
+from serving.score_store import COMMUNITIES_SCHEMA
 from training.frame import Frame
 from training.hybrid import Said
-
-COMMUNITIES_SCHEMA = pa.schema(
-    {
-        "community_id": pa.string(),
-        "members": pa.int64(),
-        "rated": pa.int64(),
-        "expected_leavers": pa.float64(),
-        "leave_rate": pa.float64(),
-    }
-)
 
 
 def community_churn(frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:

@@ -15,7 +15,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from features.errors import ScoresError
-from serving.communities import COMMUNITIES_SCHEMA
 from serving.evidence import Evidence
 
 USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
@@ -32,6 +31,17 @@ TIES_SCHEMA = pa.schema(
     }
 )
 """Columns of the ties of a batch; see `serving.scores.tie_scores`."""
+
+COMMUNITIES_SCHEMA = pa.schema(
+    {
+        "community_id": pa.string(),
+        "members": pa.int64(),
+        "rated": pa.int64(),
+        "expected_leavers": pa.float64(),
+        "leave_rate": pa.float64(),
+    }
+)
+"""Columns of the communities of a batch; see `serving.communities.community_churn`."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ HEAVY = {
     "mlflow": {"training/tracking.py"},
     "lightgbm": {"training/"},
     "torch": {"training/graph.py", "training/propagate.py", "training/gnn.py", "training/gnn_fit.py"},
-    "torch_geometric": {"training/graph.py", "training/propagate.py"},
+    "torch_geometric": {"training/gnn.py", "training/graph.py", "training/propagate.py"},
     "safetensors": {"training/gnn.py"},
     "optuna": {"training/tune.py"},
     "igraph": {"features/blocks/ties.py"},

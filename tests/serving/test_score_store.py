@@ -80,7 +80,12 @@ def test_altered_and_missing_files_are_refused(tmp_path: Path, name: str, missin
     path = tmp_path / written(store) / name
     content = path.read_bytes()
     path.unlink() if missing else path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    read = {"users.parquet": store.users, "categories.parquet": store.categories, "ties.parquet": store.ties}
+    read = {
+        "users.parquet": store.users,
+        "categories.parquet": store.categories,
+        "ties.parquet": store.ties,
+        "communities.parquet": store.communities,
+    }
     with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum; score again with `koc score`"):
         read.get(name, store.evidence)()
 

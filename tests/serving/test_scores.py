@@ -125,7 +125,7 @@ def test_the_first_users_have_reasons_in_both_languages(
         assert said_of.isascii()
         assert not told.isascii()
         # The same facts in both.
-        assert sorted(re.findall(r"\d[\d,]*", said_of)) == sorted(re.findall(r"\d[\d,]*", told)) != []
+        assert sorted(re.findall(r"\d+(?:,\d{3})*", said_of)) == sorted(re.findall(r"\d+(?:,\d{3})*", told)) != []
     assert not any([*english[40:], *chinese[40:]])
     for side in ("willingness", "reach"):
         assert pc.is_valid(users[side]).to_pylist() == [True] * 40 + [False] * (len(users) - 40)
