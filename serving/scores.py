@@ -14,6 +14,7 @@ from training.explain import reason_contributions, say_reasons, side_sums
 from training.frame import Frame, Places
 from training.hybrid import Hybrid, Said
 from training.matrix import Floats, Matrix
+from training.tie_model import summed
 
 EXPLAINED = 10_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
@@ -51,8 +52,7 @@ def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) ->
         columns["koc_score"] = pa.array(np.exp(said.margin))
         columns["koc_percentile"] = pa.array(percentile(said.margin))
         if said.follow_ups is not None:
-            expected = np.bincount(frame.ties.influencers, said.follow_ups, minlength=len(order))
-            columns["expected_followers"] = pa.array(expected)
+            columns["expected_followers"] = pa.array(summed(frame, said.follow_ups))
         columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
         top = order[:EXPLAINED]

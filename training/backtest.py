@@ -56,7 +56,7 @@ def evaluate(
     panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
     frame, snapshot, name = timeline.frame(as_of), timeline.snapshot(as_of), timeline.tables.dataset.name
     truth = timeline.labels(as_of)
-    columns = columns_of(frame.matrix)
+    own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
     timeline.progress(f"{as_of:%Y-%m-%d}: graph network")
     gnn, unseen = gnn_outputs(panel, columns, settings)
     said = gnn.outputs(frame)
@@ -65,7 +65,6 @@ def evaluate(
         timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
         scores = koc_baselines(frame.matrix, snapshot)
         opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
-        own = columns_of(frame.matrix, ("own",))
         alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
         if ties := tie_view(panel, settings):
             opinions["ties"] = Opinion.of(ties, frame)
@@ -83,7 +82,6 @@ def evaluate(
         scores = {model: score[of] for model, score in churn_baselines(frame.matrix, snapshot).items()}
         values, seen = churn_view(panel, columns, settings)
         standings, ranked = churn_view(panel, columns, settings, standing=True)
-        own = columns_of(frame.matrix, ("own",))
         less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
         scores["lightgbm_own"] = calibrated([less], [less_seen], left).probability(frame)[of]
         scores["lightgbm"] = calibrated([values], [seen], left).probability(frame)[of]

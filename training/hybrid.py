@@ -15,7 +15,7 @@ from training.matrix import Floats, Matrix
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 from training.stack import Stack, fit_stack
-from training.tie_model import TieModel, fit_tie_model, summed
+from training.tie_model import TieModel, fit_tie_model, margin_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Hybrid:
             views["lightgbm"] = self.ranker.margin(frame)
         if self.ties:
             follow_ups = self.ties.follow_ups(frame)
-            views["ties"] = summed(frame, follow_ups)
+            views["ties"] = margin_of(frame, follow_ups)
         margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
         return Said(views, margin, self.churn.probability(frame) if self.churn else None, follow_ups)
 

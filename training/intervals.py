@@ -52,6 +52,12 @@ class Evaluation:
         return self.dataset, self.as_of.isoformat().removesuffix("T00:00:00")
 
 
+def as_entry(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A value with its interval as JSON: nan becomes null, and only differences have ``minus``."""
+    plain = {key: None if isinstance(value, float) and math.isnan(value) else value for key, value in values.items()}
+    return plain if plain["minus"] is not None else {key: value for key, value in plain.items() if key != "minus"}
+
+
 @dataclass(frozen=True)
 class Record:
     """One value with its 95 % interval; a difference (``minus`` is set) is ``model`` minus ``minus``.
@@ -75,12 +81,7 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """As one entry of ``koc backtest --json``: nan becomes null, and only differences have ``minus``."""
-        entry = {
-            key: None if isinstance(value, float) and math.isnan(value) else value for key, value in asdict(self).items()
-        }
-        if self.minus is None:
-            del entry["minus"]
-        return entry
+        return as_entry(asdict(self))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ Percentile bootstrap over people (Efron and Tibshirani, An Introduction to the B
 the list and among the best by score counts in both whenever drawn, which pairs the two.
 """
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from features.labels import require_mature
 from features.snapshot import accounts_known
 from training.folds import Panel, training_folds
 from training.hybrid import fit_hybrid
-from training.intervals import LEVELS
+from training.intervals import LEVELS, as_entry
 from training.matrix import Floats
 from training.settings import TrainSettings
 from training.timeline import Timeline
@@ -54,10 +53,7 @@ class Estimate:
 
     def to_dict(self) -> dict[str, Any]:
         """As one record of ``koc replay --json``: nan becomes null, and only differences have ``minus``."""
-        entry = {key: None if isinstance(v, float) and math.isnan(v) else v for key, v in asdict(self).items()}
-        if self.minus is None:
-            del entry["minus"]
-        return entry
+        return as_entry(asdict(self))
 
 
 @dataclass(frozen=True)
@@ -107,7 +103,7 @@ def compare(
 
     users: (N,) distinct ids; score: (N,), higher is better, equal ones by user id; influence: (N,) >= 0 and influence_value:
     (N,) in minor units (None: no amounts are known), of the label window. listed: ids as they stand on the list.
-    person_of: account -> person, for those that differ.
+    person_of: account -> person; others are themselves.
 
     The value of ``random`` is the mean over all users. Its interval is where 95 % of groups of that size land: each is
     drawn afresh from resampled users, which is the same as drawing it with replacement.
@@ -207,11 +203,7 @@ def replay(timeline: Timeline, as_of: datetime, listed: Sequence[str], settings:
         ImmatureLabelError: the label window is not closed in the data.
     """
     truth = timeline.labels(as_of)
-    person_of: dict[str, str] = {}
-    if timeline.tables.has("identities"):
-        accounts = accounts_known(timeline.tables, as_of)
-        accounts = accounts.filter(pc.is_in(accounts["account"], value_set=pa.array(listed, pa.string())))
-        person_of = dict(zip(accounts["account"].to_pylist(), accounts["person_id"].to_pylist(), strict=True))
+    persons = timeline.people(np.array(listed, dtype=object), as_of)
     timeline.progress(f"{as_of:%Y-%m-%d}: scores")
     return compare(
         timeline.matrix(as_of).users,
@@ -219,7 +211,7 @@ def replay(timeline: Timeline, as_of: datetime, listed: Sequence[str], settings:
         truth.influence,
         truth.influence_value if timeline.tables.has("orders", "amount") else None,
         listed,
-        person_of=person_of,
+        person_of=dict(zip(listed, persons, strict=True)),
         resamples=settings.resamples,
         seed=settings.seed,
     )

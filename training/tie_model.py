@@ -80,13 +80,18 @@ class TieModel:
 
     def margin(self, frame: Frame, groups: Groups | None = None) -> Floats:
         """(N,) log of the people that each user is expected to move along all ties; groups as in `follow_ups`."""
-        return summed(frame, self.follow_ups(frame, groups))
+        return margin_of(frame, self.follow_ups(frame, groups))
 
 
 def summed(frame: Frame, follow_ups: Floats) -> Floats:
+    """follow_ups: (E,) expected along each tie -> (N,) their sum over all ties of each influencer."""
+    moved: Floats = np.bincount(frame.ties.influencers, follow_ups, minlength=len(frame.users)).astype(np.float64)
+    return moved
+
+
+def margin_of(frame: Frame, follow_ups: Floats) -> Floats:
     """follow_ups: (E,) expected along each tie -> (N,) log of the sum over all ties of each influencer."""
-    moved = np.bincount(frame.ties.influencers, follow_ups, minlength=len(frame.users))
-    margin: Floats = np.log(moved + FLOOR)
+    margin: Floats = np.log(summed(frame, follow_ups) + FLOOR)
     return margin
 
 
