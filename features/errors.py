@@ -9,7 +9,11 @@
     ├── SettingsError       a file of training settings cannot be used
     ├── TrackingError       a run or a registered model cannot be found, read or written
     ├── BundleError         a model bundle is incomplete, altered or does not fit
-    └── ScoresError         a batch of scores is missing, half-written or altered
+    ├── ScoresError         a batch of scores is missing, half-written or altered
+    ├── ListError           a candidate list cannot be made, found or worked as asked
+    ├── AccessError         a key is unknown, spent, or may not do this
+    ├── JobError            a job is unknown, or is not in a state for this
+    └── StateError          the operations database cannot be opened, written or restored
 
 Every message names the value met, the place and the remedy.
 """
@@ -53,3 +57,19 @@ class BundleError(KocError):
 
 class ScoresError(KocError):
     """A batch of scores is missing, half-written or altered."""
+
+
+class ListError(KocError):
+    """A candidate list cannot be made, found or worked as asked."""
+
+
+class AccessError(KocError):
+    """A key is unknown, spent, or may not do this."""
+
+
+class JobError(KocError):
+    """A job is unknown, or is not in a state for this."""
+
+
+class StateError(KocError):
+    """The operations database cannot be opened, written or restored."""

@@ -1,0 +1,45 @@
+"""How the service runs: one frozen object, read once from the environment (``KOC_...``) and passed in."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class ServiceSettings(BaseSettings):
+    """Places, limits and patience of the service; each is read from ``KOC_`` and its name in capitals.
+
+    ``home``: folder of models, scores and, unless ``database_url`` names another, of the operations database. ``dataset``:
+    the dataset file that fresh scores, batch scoring and retraining read. ``redis_url``: wakes workers, and counts requests
+    over all processes; without it, files at home and each process for itself. ``host``, ``port``: where the API listens.
+    ``keep_batches``: batches of scores that stay on disk. ``requests_per_minute``: of one key. ``reserve_days``: how long
+    people are reserved for a list that names no end. ``contacts_per_month``: most contacts of one person in 30 days, over all
+    lists. ``lease_seconds``: after which a silent worker's job goes to another.
+    """
+
+    model_config = SettingsConfigDict(env_prefix="KOC_", frozen=True, extra="ignore")
+
+    home: Path = Path(".koc")
+    dataset: Path = Path("dataset.toml")
+    database_url: str | None = None
+    tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    redis_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = Field(8000, ge=0, le=65_535)
+    keep_batches: int = Field(30, ge=1)
+    requests_per_minute: int = Field(600, ge=1)
+    reserve_days: int = Field(14, ge=1)
+    contacts_per_month: int = Field(4, ge=1)
+    lease_seconds: float = Field(60.0, gt=0)
+    memory: str | None = None
+    threads: int = Field(2, ge=1)
+
+    @property
+    def operations_url(self) -> str:
+        """The operations database: ``database_url``, else a SQLite file at home."""
+        return self.database_url or f"sqlite:///{self.home / 'operations.db'}"
+
+    @property
+    def scores(self) -> Path:
+        """Folder of the batches of scores."""
+        return self.home / "scores"

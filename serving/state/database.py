@@ -1,0 +1,114 @@
+"""The operations database: SQLite at home by default, PostgreSQL by a URL; every change is one transaction."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from features.errors import StateError
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+BUSY_SECONDS = 30
+"""How long one writer waits for another before SQLite gives up."""
+
+
+class Database:
+    """One operations database, brought up to date when it is opened."""
+
+    def __init__(self, url: str, *, migrate: bool = True) -> None:
+        """url: as SQLAlchemy writes them, such as ``sqlite:///.koc/operations.db`` or ``postgresql://koc@db/koc``.
+
+        Raises:
+            StateError: the URL is not one, the database cannot be reached, or a newer version has written it.
+        """
+        self.engine = _engine(url)
+        if migrate:
+            self._migrate()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A connection for reading; what it sees does not change underneath."""
+        with self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction: all of it, or after an error nothing. On SQLite writers come one after the other."""
+        with self.engine.connect() as connection:
+            if self.is_sqlite:
+                # Now rather than at the first change: a reader that turns writer in between fails at once as busy.
+                connection.exec_driver_sql("BEGIN IMMEDIATE")
+            try:
+                yield connection
+                connection.commit()
+            except BaseException:
+                connection.rollback()
+                raise
+
+    @contextmanager
+    def alone(self, name: str) -> Iterator[sa.Connection]:
+        """A transaction during which no other one of the same ``name`` runs, in any process."""
+        with self.write() as connection:
+            if not self.is_sqlite:
+                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+            yield connection
+
+    def close(self) -> None:
+        self.engine.dispose()
+
+    def _migrate(self) -> None:
+        config = Config()
+        config.set_main_option("script_location", str(MIGRATIONS))
+        script = ScriptDirectory.from_config(config)
+        try:
+            with self.write() as connection:
+                if not self.is_sqlite:
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("migrate"))))
+                found = MigrationContext.configure(connection).get_current_revision()
+                if found == script.get_current_head():
+                    return
+                if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
+                    raise StateError(
+                        f"{self.engine.url} is of a newer version (revision {found}); install that, or restore a backup"
+                    )
+                config.attributes["connection"] = connection
+                command.upgrade(config, "head")
+        except DBAPIError as error:
+            raise StateError(
+                f"cannot open {self.engine.url}: {error.orig}; check the URL and that the database runs"
+            ) from None
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except ArgumentError:
+        raise StateError(f"{url!r} is not a database URL; write it as sqlite:///FILE or postgresql://USER@HOST/DB") from None
+    if parsed.get_backend_name() == "postgresql":
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+    if parsed.get_backend_name() != "sqlite":
+        raise StateError(f"{url!r}: {parsed.get_backend_name()} is not supported; use SQLite or PostgreSQL")
+    if not parsed.database or parsed.database == ":memory:":
+        raise StateError(f"{url!r} names no file; write it as sqlite:///FILE")
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+
+    def prepare(connection: Any, _: object) -> None:
+        # The driver begins transactions by itself, and later than `Database.write` wants.
+        connection.isolation_level = None
+        for pragma in ("journal_mode = WAL", "foreign_keys = ON"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    sa.event.listen(engine, "connect", prepare)
+    return engine
