@@ -13,8 +13,8 @@ class ServiceSettings(BaseSettings):
     the dataset file that fresh scores, batch scoring and retraining read. ``redis_url``: wakes workers, and counts requests
     over all processes; without it, files at home and each process for itself. ``host``, ``port``: where the API listens.
     ``keep_batches``: batches of scores that stay on disk. ``requests_per_minute``: of one key. ``reserve_days``: how long
-    people are reserved for a list that names no end. ``contacts_per_month``: most contacts of one person in 30 days, over all
-    lists. ``lease_seconds``: after which a silent worker's job goes to another.
+    people are reserved for a list that names no end. ``contacts_per_month``: most contacts of one person in 30 days, over
+    all lists. ``lease_seconds``: after which a silent worker's job goes to another.
     """
 
     model_config = SettingsConfigDict(env_prefix="KOC_", frozen=True, extra="ignore")
