@@ -10,8 +10,12 @@
     ├── TrackingError       a run or a registered model cannot be found, read or written
     ├── BundleError         a model bundle is incomplete, altered or does not fit
     ├── ScoresError         a batch of scores is missing, half-written or altered
+    │   └── NoScoresError       no batch has been written yet
     ├── ListError           a candidate list cannot be made, found or worked as asked
-    ├── AccessError         a key is unknown, spent, or may not do this
+    ├── AccessError         a key is unknown or spent
+    │   └── ForbiddenError      a key is good, but may not do this
+    ├── NotFoundError       what was asked for by name is not there
+    ├── ConflictError       what was asked for is in a state that does not allow this
     ├── JobError            a job is unknown, or is not in a state for this
     └── StateError          the operations database cannot be opened, written or restored
 
@@ -59,12 +63,28 @@ class ScoresError(KocError):
     """A batch of scores is missing, half-written or altered."""
 
 
+class NoScoresError(ScoresError):
+    """No batch has been written yet."""
+
+
 class ListError(KocError):
     """A candidate list cannot be made, found or worked as asked."""
 
 
 class AccessError(KocError):
-    """A key is unknown, spent, or may not do this."""
+    """A key is unknown or spent."""
+
+
+class ForbiddenError(AccessError):
+    """A key is good, but may not do this."""
+
+
+class NotFoundError(KocError):
+    """What was asked for by name is not there."""
+
+
+class ConflictError(KocError):
+    """What was asked for is in a state that does not allow this."""
 
 
 class JobError(KocError):

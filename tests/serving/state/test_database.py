@@ -1,0 +1,100 @@
+import threading
+from datetime import UTC, datetime, timedelta, timezone
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from features.errors import StateError
+from serving.state.database import Database
+from serving.state.tables import facts, metadata, suppressions
+
+
+def test_every_table_and_column_is_what_the_migrations_make(database: Database) -> None:
+    found = sa.inspect(database.engine)
+    assert set(found.get_table_names()) == {*metadata.tables, "alembic_version"}
+    for table in metadata.sorted_tables:
+        columns = {column["name"]: column["nullable"] for column in found.get_columns(table.name)}
+        assert columns == {column.name: column.nullable for column in table.columns}, table.name
+        indexed = {tuple(index["column_names"]) for index in found.get_indexes(table.name)}
+        assert {tuple(index.columns.keys()) for index in table.indexes} <= indexed, table.name
+
+
+def test_a_change_is_kept_whole_or_not_at_all(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(facts.insert().values(name="salt", value="1"))
+    with pytest.raises(ZeroDivisionError), database.write() as connection:
+        connection.execute(facts.insert().values(name="other", value="2"))
+        _ = 1 / 0
+    with database.read() as connection:
+        assert connection.execute(sa.select(facts.c.name, facts.c.value)).all() == [("salt", "1")]
+
+
+def test_moments_come_back_as_they_went_in_and_in_utc(database: Database) -> None:
+    shanghai = datetime(2024, 5, 31, 8, 30, 0, 125, tzinfo=timezone(timedelta(hours=8)))
+    with database.write() as connection:
+        row = {"user_id": "a", "kind": "suppressed", "code": "asked", "starts_at": shanghai, "key_id": "k"}
+        connection.execute(suppressions.insert().values(**row))
+        found = connection.execute(sa.select(suppressions.c.starts_at, suppressions.c.expires_at)).one()
+    assert found == (shanghai, None)
+    assert found.starts_at.tzinfo is UTC
+
+
+def test_a_moment_without_a_zone_is_refused(database: Database) -> None:
+    row = {"user_id": "a", "kind": "suppressed", "code": "asked", "starts_at": datetime(2024, 5, 31), "key_id": "k"}
+    with pytest.raises(sa.exc.StatementError, match="has no zone; pass moments in UTC"), database.write() as connection:
+        connection.execute(suppressions.insert().values(**row))
+
+
+def test_counting_up_alone_loses_nothing(database: Database) -> None:
+    with database.write() as connection:
+        connection.execute(facts.insert().values(name="n", value="0"))
+
+    def count_up() -> None:
+        for _ in range(10):
+            with database.alone("count") as connection:
+                value = int(connection.execute(sa.select(facts.c.value)).scalar_one())
+                connection.execute(facts.update().values(value=str(value + 1)))
+
+    threads = [threading.Thread(target=count_up) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    with database.read() as connection:
+        assert connection.execute(sa.select(facts.c.value)).scalar_one() == "30"
+
+
+def test_opening_again_keeps_what_is_there(database: Database, database_url: str) -> None:
+    with database.write() as connection:
+        connection.execute(facts.insert().values(name="salt", value="1"))
+    again = Database(database_url)
+    with again.read() as connection:
+        assert connection.execute(sa.select(facts.c.value)).scalar_one() == "1"
+    again.close()
+
+
+def test_a_database_of_a_newer_version_is_left_alone(database: Database, database_url: str) -> None:
+    version = sa.table("alembic_version", sa.column("version_num"))
+    with database.write() as connection:
+        connection.execute(version.update().values(version_num="9999"))
+    with pytest.raises(StateError, match="is of a newer version \\(revision 9999\\); install that, or restore a backup"):
+        Database(database_url)
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("nonsense", "'nonsense' is not a database URL; write it as sqlite:///FILE or postgresql://USER@HOST/DB"),
+        ("mysql://db/koc", "mysql is not supported; use SQLite or PostgreSQL"),
+        ("sqlite://", "names no file; write it as sqlite:///FILE"),
+    ],
+)
+def test_an_unusable_url_is_named_with_a_remedy(url: str, said: str) -> None:
+    with pytest.raises(StateError, match=said):
+        Database(url)
+
+
+def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StateError, match="(?s)cannot open postgresql.*; check the URL and that the database runs"):
+        Database(f"postgresql://koc@/koc?host={tmp_path}")
