@@ -1,7 +1,6 @@
 """The scores of all users at a date, what moved in which category, and what each tie is expected to carry."""
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -19,12 +18,41 @@ from training.tie_model import summed
 EXPLAINED = 10_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
 
+ACTIVATION = ("active", "lapsed", "never")
+"""What a user has done so far, which is kept apart from what the score expects; see `score_columns`."""
+
 MOST_TIES = 20_000_000
 """Ties kept with a batch; of more, those that are expected to carry most."""
 
 
 def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
-    """One row per user of the frame, best first, equal scores by user_id; said: what ``hybrid`` says of ``frame``.
+    """One row per user of the frame, best first, equal scores by user_id: the columns of `score_columns`, and of
+    `explain` for the first ``EXPLAINED`` users, null beyond.
+
+    Without evidence of influence there are no reasons, and the likeliest leavers come first.
+    """
+    users, order = score_columns(frame, said, snapshot), best_first(frame, said)
+    scored = users.take(pa.array(order))
+    if said.margin is None:
+        return scored
+    top = explain(hybrid, frame, said, order[:EXPLAINED])
+    for name in top.column_names:
+        beyond = pa.nulls(len(order) - len(top), top[name].type)
+        scored = scored.append_column(name, pa.concat_arrays([*top[name].chunks, beyond]))
+    return scored
+
+
+def best_first(frame: Frame, said: Said) -> Places:
+    """(N,) rows of the frame, the best score first; without scores, the likeliest leavers; equal ones by user_id."""
+    if said.margin is not None:
+        return np.argsort(-said.margin, kind="stable")
+    if said.churn is not None:
+        return np.argsort(-np.where(frame.churn_population, said.churn, np.nan), kind="stable")
+    return np.arange(len(frame.users))
+
+
+def score_columns(frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
+    """One row per user of the frame, in its order; said: what the models say of ``frame``.
 
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
@@ -32,47 +60,49 @@ def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) ->
     expected_followers   float64  follow-ups that the tie model alone expects over all ties of the user, >= 0
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
-    willingness          float64  what sharing, inviting and buying add to the log of the score; null beyond ``EXPLAINED``
-    reach                float64  what the people around and past influence add to it; with one base the two are all of it
+    people_moved         float64  people moved so far, each follow-up shared among those who may have led to it
+    activation           string   ``active``: moved somebody within the last horizon; ``lapsed``: before it only; ``never``
+    activated_since      string   local date on which the user first moved somebody, null if never
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     stage                string   lifecycle stage
-    reason               string   in words, for the first ``EXPLAINED`` users
-    reason_zh            string   the same in Chinese
     attribute columns    string   as of the date
 
-    Without evidence of influence there are no koc columns and no reasons, and the likeliest leavers come first; without a
-    tie model there is no ``expected_followers``.
+    ``koc_score`` is what may come, ``activation`` what has been; neither is made of the other. Without evidence of
+    influence only ``user_id`` and what follows ``activated_since`` are there; without a tie model there is no
+    ``expected_followers``.
     """
     matrix = frame.matrix
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
-    reasons: dict[str, pa.Array] = {}
-    order = np.arange(len(matrix.users))
     if said.margin is not None:
-        order = np.lexsort((matrix.users.astype(str), -said.margin))
         columns["koc_score"] = pa.array(np.exp(said.margin))
         columns["koc_percentile"] = pa.array(percentile(said.margin))
         if said.follow_ups is not None:
             columns["expected_followers"] = pa.array(summed(frame, said.follow_ups))
         columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
-        top = order[:EXPLAINED]
-        parts = reason_contributions(hybrid, frame, said, top.tolist())
-        for side, added in side_sums(parts).items():
-            columns[side] = pa.array(_placed(top, added, len(order), np.nan), from_pandas=True)
-        texts = say_reasons(parts, frame, said, top.tolist())
-        reasons["reason"] = pa.array(_placed(top, texts["en"], len(order), None), pa.string())
-        reasons["reason_zh"] = pa.array(_placed(top, texts["zh"], len(order), None), pa.string())
+        columns |= _activation(frame, snapshot)
     if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
-        known = frame.churn_population
-        probability = np.where(known, said.churn, np.nan)
-        columns["churn_probability"] = pa.array(probability, mask=~known)
-        if said.margin is None:
-            order = np.lexsort((matrix.users.astype(str), -probability))
-    columns["stage"] = pa.array(np.array(STAGES, dtype=object)[matrix.column("stage").astype(int)], pa.string())
-    columns |= reasons
-    columns |= _attributes(snapshot, matrix)
-    return pa.table(columns).take(pa.array(order))
+        columns["churn_probability"] = pa.array(said.churn, mask=~frame.churn_population)
+    columns["stage"] = pa.array(STAGES).take(pa.array(matrix.column("stage").astype(int)))
+    columns |= _attributes(snapshot, columns["user_id"])
+    return pa.table(columns)
+
+
+def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:
+    """For ``rows`` of the frame, in their order, why ``hybrid`` scores them so.
+
+    willingness   float64  what sharing, inviting and buying add to the log of the score
+    reach         float64  what the people around and past influence add to it; with one base the two are all of it
+    reason        string   in words
+    reason_zh     string   the same in Chinese
+    """
+    parts = reason_contributions(hybrid, frame, said, rows.tolist())
+    columns: dict[str, pa.Array] = {side: pa.array(added) for side, added in side_sums(parts).items()}
+    texts = say_reasons(parts, frame, said, rows.tolist())
+    columns["reason"] = pa.array(texts["en"], pa.string())
+    columns["reason_zh"] = pa.array(texts["zh"], pa.string())
+    return pa.table(columns)
 
 
 def tie_scores(frame: Frame, said: Said) -> pa.Table:
@@ -121,13 +151,6 @@ def percentile(score: Floats) -> Floats:
     return 100.0 * (low + high) / (2 * max(len(score), 1))
 
 
-def _placed(rows: Places, values: npt.ArrayLike, size: int, empty: float | None) -> npt.NDArray[np.object_]:
-    """(size,) ``values`` at ``rows``, ``empty`` elsewhere."""
-    placed = np.full(size, empty, dtype=object)
-    placed[rows] = values
-    return placed
-
-
 def _value_each(matrix: Matrix) -> Floats:
     """(N,) money per person moved, in minor units: a user's own record, backed by ``PRIOR`` people at the market's mean."""
     moved, value = matrix.column("influence_all") / WEIGHT_UNIT, matrix.column("influence_value_all")
@@ -137,15 +160,29 @@ def _value_each(matrix: Matrix) -> Floats:
     return each
 
 
-def _attributes(snapshot: Snapshot, matrix: Matrix) -> dict[str, pa.Array]:
-    """Attribute -> its value for each user of the matrix as of the snapshot."""
+def _activation(frame: Frame, snapshot: Snapshot) -> dict[str, pa.Array]:
+    """Whom each user of the frame has moved so far, as columns of `score_columns`."""
+    matrix, zone = frame.matrix, snapshot.source.dataset.zone
+    ever, lately = matrix.column("influence_all"), matrix.column(f"influence_{int(frame.horizon_days)}d")
+    ledger = snapshot["ledger"].filter(lambda t: t.weight > 0)
+    first = snapshot.engine.to_arrow(ledger.group_by(user_id="influencer_id").agg(at=ledger.happened_at.min()))
+    moments = first["at"].cast(pa.timestamp("us")).cast(pa.timestamp("us", zone))
+    place = pc.index_in(pa.array(matrix.users, pa.string()), value_set=first["user_id"].combine_chunks())
+    return {
+        "people_moved": pa.array(ever / WEIGHT_UNIT),
+        "activation": pa.array(ACTIVATION).take(pa.array(np.where(lately > 0, 0, np.where(ever > 0, 1, 2)))),
+        "activated_since": pc.strftime(moments, "%Y-%m-%d").combine_chunks().take(place),
+    }
+
+
+def _attributes(snapshot: Snapshot, users: pa.Array) -> dict[str, pa.Array]:
+    """Attribute -> its value for each of ``users`` as of the snapshot."""
     if "attributes" not in snapshot:
         return {}
-    rows = snapshot.engine.to_arrow(latest_attributes(snapshot)).to_pydict()
-    values: dict[str, dict[str, str]] = {}
-    for user, name, value in zip(rows["user_id"], rows["name"], rows["value"], strict=True):
-        values.setdefault(name, {})[user] = value
-    return {
-        f"attribute_{name}": pa.array([values[name].get(user) for user in matrix.users], pa.string())
-        for name in sorted(values)
-    }
+    rows = snapshot.engine.to_arrow(latest_attributes(snapshot))
+    columns = {}
+    for name in sorted(pc.unique(rows["name"]).to_pylist()):
+        own = rows.filter(pc.equal(rows["name"], name)).combine_chunks()
+        place = pc.index_in(users, value_set=own["user_id"].combine_chunks())
+        columns[f"attribute_{name}"] = own["value"].combine_chunks().take(place)
+    return columns

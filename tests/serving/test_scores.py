@@ -11,7 +11,7 @@ from features.engine import DuckDB
 from features.labels import churn_population
 from features.tables import Tables
 from serving import scores as scores_file
-from serving.scores import category_influence, explained, percentile, score_users, tie_scores
+from serving.scores import category_influence, explained, percentile, score_columns, score_users, tie_scores
 from tests.busy import DAYS, busy_rows
 from tests.conftest import Scored
 from tests.worlds import day, world
@@ -102,6 +102,27 @@ def test_stage_and_percentile_belong_to_their_user(users: pa.Table, frame: Frame
     assert (np.diff(places) <= 0).all()
     assert (places.min() > 0) & (places.max() < 100)
     assert places.mean() == pytest.approx(50)
+
+
+def test_activation_tells_what_has_been_and_not_what_may_come() -> None:
+    # a led b and c lately; d led c long before; the horizon is 10 days. 17:30 UTC is the next day in Shanghai.
+    tables = world(
+        orders=[{"user_id": u, "item_id": i, "ordered_at": day(at)} for u, i, at in
+                [("d", "x", 1), ("c", "x", 2.73), ("a", "y", 50), ("b", "y", 52), ("c", "y", 53)]],
+        ties=[{"user_id": u, "influencer_id": i} for u, i in [("c", "d"), ("b", "a"), ("c", "a")]],
+        until=day(60),
+    )  # fmt: skip
+    tables = replace(tables, dataset=tables.dataset.model_copy(update={"zone": "Asia/Shanghai"}))
+    own = Timeline(tables)
+    found = score_columns(own.frame(day(60)), Said({}, np.zeros(4), None), own.snapshot(day(60))).to_pylist()
+    assert [(r["user_id"], r["people_moved"], r["activation"], r["activated_since"]) for r in found] == [
+        ("a", 2.0, "active", "2024-02-22"),
+        ("b", 0.0, "never", None),
+        ("c", 0.0, "never", None),
+        ("d", 1.0, "lapsed", "2024-01-04"),
+    ]
+    # Equal scores: what has been does not put anybody first.
+    assert {row["koc_score"] for row in found} == {1.0}
 
 
 def test_churn_is_said_of_recent_buyers_alone(users: pa.Table, trained: Trained, timeline: Timeline) -> None:
