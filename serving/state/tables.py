@@ -148,7 +148,8 @@ outreach = sa.Table(
     _list_id(index=True),
     _text("campaign_id", required=True),
     _text("user_id", required=True, index=True),
-    _text("arm", required=True),  # contacted, holdout
+    _text("arm", required=True),  # contacted, holdout: as the list assigned, whatever happened
+    _text("against"),  # the rule that the contact broke: held_out, suppressed, consent_withdrawn, above_cap
     _text("channel"),
     _text("incentive"),
     sa.Column("cost", sa.BigInteger),  # minor units
@@ -227,9 +228,10 @@ application_persons = sa.Table(
 roster = sa.Table(
     "roster",
     metadata,
-    _text("external_id", primary_key=True),  # WeCom external_userid or the like
+    _text("key", primary_key=True),  # one row for each contact with a member of staff and a community
+    _text("external_id", required=True, index=True),
     _text("user_id", index=True),
-    _text("kind", required=True),
+    _text("kind", required=True),  # external_userid (WeCom) or the like
     _text("staff"),
     _text("inviter_id"),
     _text("join_scene"),

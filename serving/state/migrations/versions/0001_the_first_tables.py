@@ -2,8 +2,10 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.sql.ddl import CreateView, DropView
 
 from serving.state.tables import Json, Moment, Serial
+from serving.state.views import VIEWS
 
 revision = "0001"
 down_revision = None
@@ -101,6 +103,7 @@ def upgrade() -> None:
 
     op.create_table(
         "roster",
+        sa.Column("key", sa.Text(), nullable=False),
         sa.Column("external_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=True),
         sa.Column("kind", sa.Text(), nullable=False),
@@ -110,8 +113,9 @@ def upgrade() -> None:
         sa.Column("community_id", sa.Text(), nullable=True),
         sa.Column("added_at", Moment(), nullable=False),
         sa.Column("recorded_at", Moment(), nullable=False),
-        sa.PrimaryKeyConstraint("external_id", name=op.f("pk_roster")),
+        sa.PrimaryKeyConstraint("key", name=op.f("pk_roster")),
     )
+    op.create_index(op.f("ix_roster_external_id"), "roster", ["external_id"], unique=False)
     op.create_index(op.f("ix_roster_user_id"), "roster", ["user_id"], unique=False)
 
     op.create_table(
@@ -201,6 +205,7 @@ def upgrade() -> None:
         sa.Column("campaign_id", sa.Text(), nullable=False),
         sa.Column("user_id", sa.Text(), nullable=False),
         sa.Column("arm", sa.Text(), nullable=False),
+        sa.Column("against", sa.Text(), nullable=True),
         sa.Column("channel", sa.Text(), nullable=True),
         sa.Column("incentive", sa.Text(), nullable=True),
         sa.Column("cost", sa.BigInteger(), nullable=True),
@@ -224,9 +229,13 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_reservations_list_id"), "reservations", ["list_id"], unique=False)
     op.create_index(op.f("ix_reservations_until"), "reservations", ["until"], unique=False)
+    for name, rows in VIEWS.items():
+        op.execute(CreateView(rows, name))
 
 
 def downgrade() -> None:
+    for name in VIEWS:
+        op.execute(DropView(sa.Table(name, sa.MetaData())))
     op.drop_index(op.f("ix_reservations_until"))
     op.drop_index(op.f("ix_reservations_list_id"))
 
@@ -253,6 +262,7 @@ def downgrade() -> None:
 
     op.drop_table("suppressions")
     op.drop_index(op.f("ix_roster_user_id"))
+    op.drop_index(op.f("ix_roster_external_id"))
 
     op.drop_table("roster")
     op.drop_index(op.f("ix_jobs_state"))
