@@ -9,7 +9,8 @@ from features.errors import BundleError, ScoresError
 from features.tables import Tables
 from serving.communities import community_churn
 from serving.evidence import evidence_of
-from serving.score_store import Manifest, ScoreStore
+from serving.store.manifest import Manifest
+from serving.store.score_store import ScoreStore
 from serving.scores import category_influence, explained, score_users, tie_scores
 from training.bundle import Bundle
 from training.frame import Frame

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
-from serving.score_store import COMMUNITIES_SCHEMA
+from serving.store.schemas import COMMUNITIES_SCHEMA
 from training.frame import Frame
 from training.hybrid import Said
 

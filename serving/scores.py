@@ -8,7 +8,7 @@ from features.blocks.lifecycle import STAGES
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
 from serving.criteria import PRIOR
-from serving.score_store import TIES_SCHEMA
+from serving.store.schemas import TIES_SCHEMA
 from training.explain import reason_contributions, say_reasons, side_sums
 from training.frame import Frame, Places
 from training.hybrid import Hybrid, Said

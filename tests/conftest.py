@@ -16,7 +16,8 @@ from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
 from features.tables import Tables
 from serving.batch import score_batch
-from serving.score_store import Manifest, ScoreStore
+from serving.store.manifest import Manifest
+from serving.store.score_store import ScoreStore
 from training.pipeline import Trained, train
 from training.register import register
 from training.settings import TrainSettings

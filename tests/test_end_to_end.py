@@ -14,7 +14,7 @@ from features.engine import DuckDB
 from features.intake.open_tables import open_tables
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
-from serving.score_store import ScoreStore
+from serving.store.score_store import ScoreStore
 from tests.busy import busy_rows
 from tests.command import koc
 from tests.paths import REPO, SHARED
@@ -82,7 +82,7 @@ def test_a_shop_of_orders_alone_gets_churn_and_no_list(tmp_path: Path) -> None:
     options = shop_of(tmp_path, "orders", "user_id", "ordered_at")
     for ran in (koc("train", *options), koc("score", *options[:4])):
         assert ran.status == 0, ran.err
-    users = ScoreStore(tmp_path / "home" / "scores").users()
+    users = ScoreStore(tmp_path / "home" / "scores").open().table()
     assert users.column_names == ["user_id", "churn_probability", "stage"]
     likely = users["churn_probability"].drop_null().to_pylist()
     assert len(likely) > 20
@@ -96,7 +96,7 @@ def test_a_shop_of_share_responses_alone_gets_a_list_and_no_churn(tmp_path: Path
     options = shop_of(tmp_path, "share_responses", "sharer_id", "responder_id", "item_id", "action", "responded_at")
     for ran in (koc("train", *options), koc("score", *options[:4])):
         assert ran.status == 0, ran.err
-    assert "churn_probability" not in ScoreStore(tmp_path / "home" / "scores").users().column_names
+    assert "churn_probability" not in ScoreStore(tmp_path / "home" / "scores").open().table().column_names
     ran = koc("candidates", *options[2:4], "--limit", 5, "--format", "json", "--evidence")
     assert ran.status == 0, ran.err
     rows = json.loads(ran.out)

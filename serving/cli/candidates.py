@@ -53,14 +53,14 @@ def candidates(
     from features.errors import ScoresError
     from serving.candidates import candidates as select
     from serving.candidates import likely_followers
-    from serving.score_store import ScoreStore
+    from serving.store.score_store import ScoreStore
 
     if evidence and form is Format.CSV:
         raise ScoresError("--evidence has several rows for a candidate, and a line of CSV holds one; use --format json")
-    store = ScoreStore(scores or home / "scores")
-    listed = select(store, Criteria(limit, by, category, max_churn, stage))
+    batch = ScoreStore(scores or home / "scores").open()
+    listed = select(batch, Criteria(limit, by, category, max_churn, stage))
     ids = listed["user_id"].combine_chunks()
-    beside = by_user(store.evidence().of(ids), likely_followers(store, ids)) if evidence else None
+    beside = by_user(batch.evidence().of(ids), likely_followers(batch, ids)) if evidence else None
     if form is Format.CSV:
         pyarrow.csv.write_csv(listed, sys.stdout.buffer)
     elif form is Format.JSON:

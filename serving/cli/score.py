@@ -43,7 +43,7 @@ def score(
     from features.dataset import parse_moment
     from features.errors import DatasetError
     from serving.batch import score_batch
-    from serving.score_store import ScoreStore
+    from serving.store.score_store import ScoreStore
     from training.tracking import Tracker
 
     try:

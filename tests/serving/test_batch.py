@@ -8,7 +8,7 @@ import pytest
 from features.errors import BundleError, ScoresError, TrackingError
 from features.tables import Tables
 from serving.batch import require_same_features, require_same_settings, score_batch
-from serving.score_store import ScoreStore
+from serving.store.score_store import ScoreStore
 from tests.conftest import Scored, sharing
 from training.pipeline import Trained
 from training.timeline import Timeline
@@ -32,7 +32,7 @@ def test_a_batch_of_a_past_date_knows_its_users_alone(
     with sharing(timeline):
         manifest = score_batch(market, scored.tracker, store, model="1", as_of=as_of, progress=said.append)
     assert (manifest.model, manifest.as_of) == ("koc/1", as_of.isoformat())
-    assert sorted(store.users()["user_id"].to_pylist()) == timeline.matrix(as_of).users.tolist()
+    assert sorted(store.open().table()["user_id"].to_pylist()) == timeline.matrix(as_of).users.tolist()
     assert manifest.rows < scored.manifest.rows
     assert said[0] == "loading koc version 1"
 

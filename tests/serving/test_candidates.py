@@ -8,7 +8,9 @@ from features.errors import ScoresError
 from serving.candidates import candidates, likely_followers
 from serving.criteria import Criteria, RankBy
 from serving.evidence import Evidence
-from serving.score_store import TIES_SCHEMA, ScoreStore
+from serving.store.batch import Batch
+from serving.store.schemas import TIES_SCHEMA
+from serving.store.score_store import ScoreStore
 
 # Best first, as `score_users` writes them.
 USERS = pa.table(
@@ -32,26 +34,26 @@ CATEGORIES = pa.table(
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> ScoreStore:
-    return store_of(tmp_path_factory.mktemp("scores"), USERS, CATEGORIES)
+def batch(tmp_path_factory: pytest.TempPathFactory) -> Batch:
+    return batch_of(tmp_path_factory.mktemp("scores"), USERS, CATEGORIES)
 
 
-def store_of(folder: Path, users: pa.Table, categories: pa.Table) -> ScoreStore:
+def batch_of(folder: Path, users: pa.Table, categories: pa.Table) -> Batch:
     store = ScoreStore(folder)
     store.write(users, categories, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1))
-    return store
+    return store.open()
 
 
 def ids(listed: pa.Table) -> list[str]:
     return listed["user_id"].to_pylist()  # type: ignore[no-any-return]
 
 
-def test_the_best_come_first_with_their_rank(store: ScoreStore) -> None:
-    listed = candidates(store, Criteria(limit=3))
+def test_the_best_come_first_with_their_rank(batch: Batch) -> None:
+    listed = candidates(batch, Criteria(limit=3))
     assert ids(listed) == ["a", "b", "c"]
     assert listed["rank"].to_pylist() == [1, 2, 3]
     assert listed.column_names[0] == "rank"
-    assert ids(candidates(store, Criteria(limit=100))) == ["a", "b", "c", "d"]
+    assert ids(candidates(batch, Criteria(limit=100))) == ["a", "b", "c", "d"]
 
 
 def test_the_best_next_item_stands_beside_its_user(tmp_path: Path) -> None:
@@ -67,26 +69,26 @@ def test_the_best_next_item_stands_beside_its_user(tmp_path: Path) -> None:
         model="koc/1",
         as_of=datetime(2024, 6, 1),
     )
-    listed = candidates(store, Criteria(limit=3))
+    listed = candidates(store.open(), Criteria(limit=3))
     assert listed["next_item"].to_pylist() == ["y", None, "x"]
     assert listed["next_item_because"].to_pylist() == ["a y", None, "c x"]
     assert listed["next_item_because_zh"].to_pylist() == ["因 y", None, "因 x"]
 
 
-def test_likely_leavers_and_people_long_gone_are_left_out(store: ScoreStore) -> None:
-    listed = candidates(store, Criteria(max_churn=0.2))
+def test_likely_leavers_and_people_long_gone_are_left_out(batch: Batch) -> None:
+    listed = candidates(batch, Criteria(max_churn=0.2))
     assert ids(listed) == ["b", "d"]
     assert listed["rank"].to_pylist() == [1, 2]
 
 
-def test_one_stage_is_listed_alone(store: ScoreStore) -> None:
-    assert ids(candidates(store, Criteria(stage="active"))) == ["a", "b"]
-    assert ids(candidates(store, Criteria(stage="active", max_churn=0.5))) == ["b"]
+def test_one_stage_is_listed_alone(batch: Batch) -> None:
+    assert ids(candidates(batch, Criteria(stage="active"))) == ["a", "b"]
+    assert ids(candidates(batch, Criteria(stage="active", max_churn=0.5))) == ["b"]
 
 
-def test_a_category_weighs_the_record_against_the_market(store: ScoreStore) -> None:
+def test_a_category_weighs_the_record_against_the_market(batch: Batch) -> None:
     # share = (own in it + 1/10) / (own in all + 1): c has 1.1 / 2, d without a record the market's 1/10, a .1/9, b .1/2.
-    listed = candidates(store, Criteria(category="toys"))
+    listed = candidates(batch, Criteria(category="toys"))
     assert ids(listed) == ["c", "b", "d", "a"]
     expected = [2 * 1.1 / 2, 3 * 0.1 / 2, 1 * 0.1, 4 * 0.1 / 9]
     assert listed["category_score"].to_pylist() == pytest.approx(expected)
@@ -96,59 +98,59 @@ def test_a_category_weighs_the_record_against_the_market(store: ScoreStore) -> N
 def test_equal_category_scores_keep_the_order_of_the_scores(tmp_path: Path) -> None:
     names = [f"p{number:02}" for number in range(60)]
     users = pa.table({"user_id": names, "koc_score": [1.0, 2.0] * 30, "stage": ["active"] * 60})
-    listed = candidates(store_of(tmp_path, users, CATEGORIES), Criteria(limit=60, category="tea"))
+    listed = candidates(batch_of(tmp_path, users, CATEGORIES), Criteria(limit=60, category="tea"))
     assert ids(listed) == names[1::2] + names[::2]
 
 
-def test_an_unknown_category_or_stage_lists_those_that_are_known(store: ScoreStore) -> None:
+def test_an_unknown_category_or_stage_lists_those_that_are_known(batch: Batch) -> None:
     with pytest.raises(ScoresError, match="nobody moved anybody in category 'coffee'; choose from tea, toys"):
-        candidates(store, Criteria(category="coffee"))
-    with pytest.raises(ScoresError, match="no user is in stage 'asleep'; choose from active, dormant, newcomer"):
-        candidates(store, Criteria(stage="asleep"))
+        candidates(batch, Criteria(category="coffee"))
+    with pytest.raises(ScoresError, match="no user has stage 'asleep'; choose from active, dormant, newcomer"):
+        candidates(batch, Criteria(stage="asleep"))
 
 
 def test_of_many_categories_the_first_are_named(tmp_path: Path) -> None:
     names = [f"c{number:02}" for number in range(30)]
     many = pa.table({"user_id": ["a"] * 30, "category": names, "influence": [1.0] * 30})
     with pytest.raises(ScoresError, match=r"choose from c00, .*, c19 \.\.\.$"):
-        candidates(store_of(tmp_path, USERS, many), Criteria(category="x"))
+        candidates(batch_of(tmp_path, USERS, many), Criteria(category="x"))
 
 
 def test_scores_without_categories_churn_or_influence_say_so(tmp_path: Path) -> None:
-    bare = store_of(tmp_path / "bare", USERS.drop_columns(["churn_probability"]), CATEGORIES.slice(0, 0))
+    bare = batch_of(tmp_path / "bare", USERS.drop_columns(["churn_probability"]), CATEGORIES.slice(0, 0))
     with pytest.raises(ScoresError, match=r"know no category: their dataset maps no items.category"):
         candidates(bare, Criteria(category="tea"))
     with pytest.raises(ScoresError, match="no churn probability: their dataset has no orders; drop that filter"):
         candidates(bare, Criteria(max_churn=0.5))
-    churn_only = store_of(tmp_path / "churn", USERS.drop_columns(["koc_score"]), CATEGORIES)
+    churn_only = batch_of(tmp_path / "churn", USERS.drop_columns(["koc_score"]), CATEGORIES)
     with pytest.raises(ScoresError, match="rate churn only: nothing tells who moved whom; map ties, shares or referrers"):
         candidates(churn_only, Criteria())
 
 
-def test_value_ranks_by_money_and_equal_money_by_score(store: ScoreStore) -> None:
-    assert candidates(store, Criteria(by=RankBy.VALUE))["user_id"].to_pylist() == ["b", "d", "a", "c"]
+def test_value_ranks_by_money_and_equal_money_by_score(batch: Batch) -> None:
+    assert candidates(batch, Criteria(by=RankBy.VALUE))["user_id"].to_pylist() == ["b", "d", "a", "c"]
 
 
-def test_rising_ranks_by_trend_and_leaves_out_who_moved_nobody(store: ScoreStore) -> None:
-    assert candidates(store, Criteria(by=RankBy.RISING))["user_id"].to_pylist() == ["c", "d", "a"]
+def test_rising_ranks_by_trend_and_leaves_out_who_moved_nobody(batch: Batch) -> None:
+    assert candidates(batch, Criteria(by=RankBy.RISING))["user_id"].to_pylist() == ["c", "d", "a"]
 
 
-def test_value_in_a_category_is_weighed_by_its_share(store: ScoreStore) -> None:
+def test_value_in_a_category_is_weighed_by_its_share(batch: Batch) -> None:
     # Shares of toys: a (0 + .1) / 9, b .1 / 2, c 1.1 / 2, d .1 / 1.
-    listed = candidates(store, Criteria(by=RankBy.VALUE, category="toys"))
+    listed = candidates(batch, Criteria(by=RankBy.VALUE, category="toys"))
     assert listed["user_id"].to_pylist() == ["c", "d", "b", "a"]
     assert listed["category_score"].to_pylist() == pytest.approx([55.0, 50.0, 45.0, 10 / 9])
 
 
-def test_rising_in_a_category_is_refused(store: ScoreStore) -> None:
+def test_rising_in_a_category_is_refused(batch: Batch) -> None:
     with pytest.raises(ScoresError, match="over all categories only"):
-        candidates(store, Criteria(by=RankBy.RISING, category="toys"))
+        candidates(batch, Criteria(by=RankBy.RISING, category="toys"))
 
 
 def test_value_without_amounts_says_so(tmp_path: Path) -> None:
     without = USERS.set_column(2, "expected_value", pa.nulls(4, pa.float64()))
     with pytest.raises(ScoresError, match="no expected_value"):
-        candidates(store_of(tmp_path, without, CATEGORIES), Criteria(by=RankBy.VALUE))
+        candidates(batch_of(tmp_path, without, CATEGORIES), Criteria(by=RankBy.VALUE))
 
 
 def test_the_likeliest_followers_come_first_and_no_more_than_asked_for(tmp_path: Path) -> None:
@@ -163,8 +165,8 @@ def test_the_likeliest_followers_come_first_and_no_more_than_asked_for(tmp_path:
     )
     store = ScoreStore(tmp_path)
     store.write(USERS, CATEGORIES, ties=ties, dataset="shop", model="koc/1", as_of=datetime(2024, 6, 1))
-    found = likely_followers(store, pa.array(["b", "a", "d"]), most=3).to_pylist()
+    found = likely_followers(store.open(), pa.array(["b", "a", "d"]), most=3).to_pylist()
     assert [(row["influencer_id"], row["user_id"]) for row in found] == [("a", "s"), ("a", "q"), ("a", "p"), ("b", "p")]
     # That at least one happens, where 2, 0.7, 0.1 and 0.5 are expected.
     assert [row["probability"] for row in found] == pytest.approx([0.8647, 0.5034, 0.0952, 0.3935], abs=1e-4)
-    assert likely_followers(store, pa.array(["d"])).num_rows == 0
+    assert likely_followers(store.open(), pa.array(["d"])).num_rows == 0

@@ -10,7 +10,8 @@ import pyarrow as pa
 import pytest
 
 from serving.evidence import Evidence
-from serving.score_store import TIES_SCHEMA, ScoreStore
+from serving.store.schemas import TIES_SCHEMA
+from serving.store.score_store import ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
 
@@ -20,12 +21,12 @@ KOC = Path(sys.executable).parent / "koc"
 def test_the_table_shows_rank_score_and_reason(scored: Scored) -> None:
     ran = koc("candidates", "--home", scored.home, "--limit", 3)
     assert (ran.status, ran.err) == (0, "")
-    best = scored.store.users().slice(0, 3).to_pylist()
+    best = scored.store.open().table().slice(0, 3).to_pylist()
     for row in best:
         assert row["user_id"] in ran.out
         assert f"{row['koc_score']:.2f}" in ran.out
     assert best[0]["reason"].split(";")[0] in " ".join(ran.out.split())
-    assert scored.store.users()["user_id"][3].as_py() not in ran.out
+    assert scored.store.open().table()["user_id"][3].as_py() not in ran.out
 
 
 def test_csv_is_clean_for_a_file(scored: Scored, tmp_path: Path) -> None:
@@ -35,7 +36,7 @@ def test_csv_is_clean_for_a_file(scored: Scored, tmp_path: Path) -> None:
         ran = subprocess.run(command, stdout=out, stderr=subprocess.PIPE, check=True)
     assert ran.stderr == b""
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
-    best = scored.store.users().slice(0, 5).to_pylist()
+    best = scored.store.open().table().slice(0, 5).to_pylist()
     assert [row["rank"] for row in rows] == ["1", "2", "3", "4", "5"]
     assert [row["user_id"] for row in rows] == [row["user_id"] for row in best]
     assert [float(row["koc_score"]) for row in rows] == [row["koc_score"] for row in best]
@@ -49,14 +50,14 @@ def test_csv_is_clean_for_a_file(scored: Scored, tmp_path: Path) -> None:
 def test_json_parses_to_the_same_rows(scored: Scored) -> None:
     ran = koc("candidates", "--home", scored.home, "--limit", 4, "--format", "json")
     rows = json.loads(ran.out)
-    best = scored.store.users().slice(0, 4).to_pylist()
+    best = scored.store.open().table().slice(0, 4).to_pylist()
     assert [{name: row[name] for name in best[0]} for row in rows] == best
     assert [row["next_item"] for row in rows] == [best_items(scored).get(row["user_id"]) for row in best]
 
 
 def best_items(scored: Scored) -> dict[str, str]:
     """User -> the first item to hand on."""
-    rows = scored.store.evidence().next_items.to_pylist()
+    rows = scored.store.open().evidence().next_items.to_pylist()
     return {row["user_id"]: row["item_id"] for row in rows if row["place"] == 1}
 
 
@@ -105,14 +106,14 @@ def test_csv_has_no_room_for_evidence(scored: Scored) -> None:
 
 
 def test_filters_reach_the_list(scored: Scored) -> None:
-    category = scored.store.categories()["category"][0].as_py()
+    category = scored.store.open().categories()["category"][0].as_py()
     ran = koc("candidates", "--home", scored.home, "--category", category, "--stage", "active", "--max-churn", 0.3,
               "--limit", 1000, "--format", "json")  # fmt: skip
     rows = json.loads(ran.out)
     assert rows
     assert all(row["stage"] == "active" and row["churn_probability"] <= 0.3 for row in rows)
     assert [row["category_score"] for row in rows] == sorted((row["category_score"] for row in rows), reverse=True)
-    users = scored.store.users().to_pylist()
+    users = scored.store.open().table().to_pylist()
     assert len(rows) == sum(row["stage"] == "active" and (row["churn_probability"] or 1) <= 0.3 for row in users)
 
 
@@ -120,7 +121,7 @@ def test_filters_reach_the_list(scored: Scored) -> None:
     ("arguments", "message"),
     [
         (("--category", "nothing"), "error nobody moved anybody in category 'nothing'; choose from "),
-        (("--stage", "nothing"), "error no user is in stage 'nothing'; choose from "),
+        (("--stage", "nothing"), "error no user has stage 'nothing'; choose from "),
     ],
 )
 def test_unknown_filters_list_what_is_known(scored: Scored, arguments: tuple[str, str], message: str) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from serving.cli.main import app
-from serving.score_store import ScoreStore
+from serving.store.score_store import ScoreStore
 from tests.command import koc
 
 COMMANDS = [command.name for command in app.registered_commands]

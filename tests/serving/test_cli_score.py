@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from serving.score_store import ScoreStore
+from serving.store.score_store import ScoreStore
 from tests.command import koc
 from tests.conftest import Scored
 

@@ -8,7 +8,7 @@ import pytest
 from features.prepare import prepare
 from features.snapshot import take_snapshot
 from serving.communities import community_churn
-from serving.score_store import COMMUNITIES_SCHEMA
+from serving.store.schemas import COMMUNITIES_SCHEMA
 from tests.worlds import day, world
 
 USERS = np.array(["a", "b", "c", "d"], dtype=object)

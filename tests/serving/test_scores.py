@@ -216,8 +216,8 @@ def test_equal_scores_share_the_middle_percentile() -> None:
 def test_the_batch_of_the_market_is_current(scored: Scored, market: Tables, users: pa.Table) -> None:
     assert scored.store.current() == scored.manifest
     assert scored.manifest.as_of == market.observed_until.isoformat()
-    assert scored.store.users().equals(users)
-    assert scored.store.ties().num_rows > 100
-    known = set(scored.store.categories()["category"].to_pylist())
+    assert scored.store.open().table().equals(users)
+    assert scored.store.open().ties().num_rows > 100
+    known = set(scored.store.open().categories()["category"].to_pylist())
     assert "tea" not in known
     assert len(known) > 3

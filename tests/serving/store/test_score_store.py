@@ -7,9 +7,10 @@ import pyarrow as pa
 import pytest
 
 from features.errors import ScoresError
-from serving import score_store
 from serving.evidence import Evidence
-from serving.score_store import TIES_SCHEMA, ScoreStore
+from serving.store import score_store
+from serving.store.schemas import EXCHANGE, TIES_SCHEMA
+from serving.store.score_store import ScoreStore
 
 AS_OF = datetime(2024, 6, 1)
 USERS = pa.table({"user_id": ["a", "b"], "koc_score": [2.0, 1.0], "stage": ["active", "dormant"]})
@@ -37,11 +38,11 @@ def test_a_batch_comes_back_as_written(tmp_path: Path) -> None:
     manifest = store.current()
     assert (manifest.batch, manifest.rows, manifest.columns) == (batch, 2, ("user_id", "koc_score", "stage"))
     assert (manifest.dataset, manifest.model, manifest.as_of) == ("shop", "koc/1", "2024-06-01T00:00:00")
-    assert store.users().equals(USERS)
-    assert store.categories().equals(CATEGORIES)
-    assert store.evidence() == Evidence.none()
-    assert store.ties().equals(TIES)
-    assert store.ties(pa.array(["a", "c"])).equals(TIES.slice(0, 2))
+    assert store.open().table().equals(USERS)
+    assert store.open().categories().equals(CATEGORIES)
+    assert store.open().evidence() == Evidence.none()
+    assert store.open().ties().equals(TIES)
+    assert store.open().ties(pa.array(["a", "c"])).equals(TIES.slice(0, 2))
     files = {path.name for path in (tmp_path / "scores" / batch).iterdir()}
     assert files == {*manifest.checksums, "manifest.json"}
 
@@ -50,7 +51,7 @@ def test_the_latest_batch_is_served_and_the_earlier_one_kept(tmp_path: Path) -> 
     store = ScoreStore(tmp_path)
     first, second = written(store), written(store, USERS.slice(0, 1))
     assert store.current().batch == second != first
-    assert len(store.users()) == 1
+    assert len(store.open().table()) == 1
     assert {path.name for path in tmp_path.iterdir()} == {first, second, "current"}
 
 
@@ -68,32 +69,28 @@ def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytes
         written(store, USERS.slice(0, 1))
     monkeypatch.undo()
     assert store.current().batch == first
-    assert store.users().equals(USERS)
+    assert store.open().table().equals(USERS)
     # A later batch is not hindered by what the crash left behind.
     assert written(store) == store.current().batch
 
 
-@pytest.mark.parametrize("name", score_store.FILES)
+@pytest.mark.parametrize("name", EXCHANGE[1:])
 @pytest.mark.parametrize("missing", [True, False])
 def test_altered_and_missing_files_are_refused(tmp_path: Path, name: str, missing: bool) -> None:
     store = ScoreStore(tmp_path)
     path = tmp_path / written(store) / name
     content = path.read_bytes()
     path.unlink() if missing else path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    read = {
-        "users.parquet": store.users,
-        "categories.parquet": store.categories,
-        "ties.parquet": store.ties,
-        "communities.parquet": store.communities,
-    }
+    batch = store.open()
+    read = {"categories.parquet": batch.categories, "ties.parquet": batch.ties, "communities.parquet": batch.communities}
     with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum; score again with `koc score`"):
-        read.get(name, store.evidence)()
+        read.get(name, batch.evidence)()
 
 
 def test_without_a_tie_model_there_are_no_ties(tmp_path: Path) -> None:
     store = ScoreStore(tmp_path)
     store.write(USERS, CATEGORIES, dataset="shop", model="koc/1", as_of=AS_OF)
-    assert store.ties().equals(TIES_SCHEMA.empty_table())
+    assert store.open().ties().equals(TIES_SCHEMA.empty_table())
 
 
 @pytest.mark.parametrize("spoil", ["{", "[]", '{"batch": "b"}', "checksums"])
@@ -103,17 +100,17 @@ def test_a_spoilt_manifest_is_refused(tmp_path: Path, spoil: str) -> None:
     if spoil == "checksums":
         content = {**json.loads(path.read_text()), "checksums": {}}
         path.write_text(json.dumps(content))
-        message = "users.parquet is missing or does not match its checksum"
+        message = "users.arrow is missing or does not match its checksum"
     else:
         path.write_text(spoil)
         message = "manifest.json is not the manifest of a batch; score again"
     with pytest.raises(ScoresError, match=message):
-        store.users()
+        store.open().table()
 
 
 def test_a_store_without_a_batch_tells_how_to_make_one(tmp_path: Path) -> None:
     with pytest.raises(ScoresError, match=r"no scores in .*; make some with `koc score --dataset dataset.toml`"):
-        ScoreStore(tmp_path / "none").users()
+        ScoreStore(tmp_path / "none").open().table()
     store = ScoreStore(tmp_path)
     (tmp_path / written(store) / "manifest.json").unlink()
     with pytest.raises(ScoresError, match=r"has no .*manifest.json; score again"):

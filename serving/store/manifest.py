@@ -1,0 +1,68 @@
+"""What a batch is, as written beside its files."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from features.errors import ScoresError
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a batch is: ``rows`` users scored at ``as_of`` by ``model``; ``checksums``: file -> SHA-256.
+
+    ``as_of``: ISO, UTC without an offset. ``written_at``: ISO, UTC with its offset.
+    """
+
+    batch: str
+    dataset: str
+    model: str
+    as_of: str
+    rows: int
+    columns: tuple[str, ...]
+    checksums: Mapping[str, str]
+    written_at: str
+
+    def write(self, folder: Path) -> Path:
+        """The file written into the folder of the batch."""
+        path = folder / MANIFEST
+        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        return path
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of the batch in ``folder``.
+
+    Raises:
+        ScoresError: there is none, or it is spoilt.
+    """
+    path = folder / MANIFEST
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return Manifest(**{**content, "columns": tuple(content["columns"])})
+    except OSError:
+        raise ScoresError(f"batch {folder.name} has no {path}; score again with `koc score`") from None
+    except (ValueError, KeyError, TypeError):
+        raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`") from None
+
+
+def checked(folder: Path, manifest: Manifest, name: str) -> Path:
+    """A file of the batch, after its checksum.
+
+    Raises:
+        ScoresError: the file is missing or altered.
+    """
+    file = folder / name
+    if not file.is_file() or sha256(file) != manifest.checksums.get(name):
+        raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
+    return file
+
+
+def sha256(path: Path) -> str:
+    """The hexadecimal checksum of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

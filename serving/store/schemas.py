@@ -1,0 +1,34 @@
+"""Names and columns of the files of a batch."""
+
+import pyarrow as pa
+
+USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
+COMMUNITIES = "communities.parquet"
+FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
+EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES)
+"""Parquet, for whoever reads a batch with other tools, and for what is read now and then."""
+
+SERVED = "users.arrow"
+SERVING = (SERVED,)
+"""What queries read: mapped into memory, so written without compression."""
+
+TIES_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "influencer_id": pa.string(),
+        "expected_follow_ups": pa.float32(),
+        "strength": pa.float32(),
+    }
+)
+"""Columns of the ties of a batch; see `serving.scores.tie_scores`."""
+
+COMMUNITIES_SCHEMA = pa.schema(
+    {
+        "community_id": pa.string(),
+        "members": pa.int64(),
+        "rated": pa.int64(),
+        "expected_leavers": pa.float64(),
+        "leave_rate": pa.float64(),
+    }
+)
+"""Columns of the communities of a batch; see `serving.communities.community_churn`."""

@@ -1,0 +1,168 @@
+"""Batches of scores under one folder: written whole or not at all, switched to by one atomic step."""
+
+import os
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
+
+from features.errors import ScoresError
+from serving.evidence import Evidence
+from serving.store.batch import Batch
+from serving.store.manifest import Manifest, read_manifest, sha256
+from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, SERVED, TIES_SCHEMA
+
+CURRENT = "current"
+ABANDONED = 86_400.0
+"""Seconds after which a half-written batch is taken for left behind by a crash."""
+
+
+class ScoreStore:
+    """Batches under one folder; ``current`` names the batch that is served."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def write(
+        self,
+        users: pa.Table,
+        categories: pa.Table,
+        evidence: Evidence | None = None,
+        ties: pa.Table | None = None,
+        communities: pa.Table | None = None,
+        *,
+        dataset: str,
+        model: str,
+        as_of: datetime,
+        keep: int | None = None,
+    ) -> Manifest:
+        """Write a batch and make it current; until the last step the previous batch stays.
+
+        ``evidence``: None where nobody is explained. ``ties``: None without a tie model.
+        ``communities``: None where nobody is known to be a member. ``keep``: batches that stay, this one among them, the
+        latest written first; None keeps all.
+        """
+        evidence = evidence or Evidence.none()
+        ties = TIES_SCHEMA.empty_table() if ties is None else ties
+        communities = COMMUNITIES_SCHEMA.empty_table() if communities is None else communities
+        users = best_first(users)
+        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities)
+        batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
+        partial = self.folder / f".partial-{batch}"
+        partial.mkdir(parents=True)
+        try:
+            for name, table in zip(EXCHANGE, tables, strict=True):
+                pq.write_table(table, partial / name)
+            write_serving(users, partial)
+            checksums = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+            manifest = Manifest(
+                batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums,
+                datetime.now(UTC).isoformat(),
+            )  # fmt: skip
+            manifest.write(partial)
+            for path in (*partial.iterdir(), partial):
+                _sync(path)
+            partial.rename(self.folder / batch)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        pointer = self.folder / f".{CURRENT}-{batch}"
+        pointer.write_text(batch, encoding="utf-8")
+        _sync(pointer)
+        os.replace(pointer, self.folder / CURRENT)
+        _sync(self.folder)
+        self._clear(keep)
+        return manifest
+
+    def current_id(self) -> str:
+        """The batch that is served, by name.
+
+        Raises:
+            ScoresError: there is none.
+        """
+        try:
+            return (self.folder / CURRENT).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            raise ScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`") from None
+
+    def current(self) -> Manifest:
+        """The manifest of the batch that is served; its files are checked when they are read.
+
+        Raises:
+            ScoresError: there is none, or it is spoilt.
+        """
+        return read_manifest(self.folder / self.current_id())
+
+    def batches(self) -> list[Manifest]:
+        """What lies in the folder with a readable manifest, the latest written first."""
+        return sorted(self._manifests(), key=lambda found: (found.written_at, found.batch), reverse=True)
+
+    def open(self, batch_id: str | None = None) -> Batch:
+        """A batch to read, by default the current one; it stays readable when the store moves on or deletes it.
+
+        Raises:
+            ScoresError: there is none of that name, or it is spoilt.
+        """
+        name = batch_id or self.current_id()
+        if batch_id is not None and (not _is_name(name) or not (self.folder / name).is_dir()):
+            known = ", ".join(found.batch for found in self.batches()[:20]) or "none"
+            raise ScoresError(f"no batch {name} in {self.folder}; there are {known}")
+        return Batch(self.folder / name)
+
+    def _manifests(self) -> Iterator[Manifest]:
+        if not self.folder.is_dir():
+            return
+        for path in self.folder.iterdir():
+            if path.is_dir() and _is_name(path.name):
+                try:
+                    yield read_manifest(path)
+                except ScoresError:
+                    continue
+
+    def _clear(self, keep: int | None) -> None:
+        """Remove batches beyond ``keep``, never the current one, and what crashes left behind."""
+        if keep is not None:
+            for manifest in [found for found in self.batches() if found.batch != self.current_id()][max(keep, 1) - 1 :]:
+                # Out of sight by one step, so that nobody opens half of it.
+                gone = self.folder / f".removed-{manifest.batch}"
+                (self.folder / manifest.batch).rename(gone)
+        for path in self.folder.glob(".removed-*"):
+            shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.glob(".partial-*"):
+            if path.stat().st_mtime < time.time() - ABANDONED:
+                shutil.rmtree(path, ignore_errors=True)
+
+
+def best_first(users: pa.Table) -> pa.Table:
+    """``users`` by falling score, equal ones and those without a score in the order given."""
+    if "koc_score" not in users.column_names:
+        return users
+    score = users["koc_score"].to_numpy().astype(np.float64)
+    falling = np.argsort(-score, kind="stable")
+    return users if np.array_equal(falling, np.arange(len(users))) else users.take(pa.array(falling))
+
+
+def write_serving(users: pa.Table, folder: Path) -> None:
+    """Write the files that queries read."""
+    with pa.OSFile(str(folder / SERVED), "wb") as sink, pa.ipc.new_file(sink, users.schema) as writer:
+        writer.write_table(users.combine_chunks())
+
+
+def _is_name(name: str) -> bool:
+    return not name.startswith(".") and Path(name).name == name
+
+
+def _sync(path: Path) -> None:
+    """Have the disk hold a file, or the names in a folder, before the next step."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
