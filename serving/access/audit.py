@@ -14,7 +14,7 @@ from serving.state.tables import audit_log
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the log. ``entry`` counts up; ``rows``: people that were shown or touched, None if it is not about people."""
+    """One line of the log. ``entry`` counts up; ``rows``: people that were shown or touched, None if not about people."""
 
     entry: int
     at: datetime

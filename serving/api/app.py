@@ -1,0 +1,94 @@
+"""The application: every route, behind keys, limits, logs and metrics."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from serving.api import problems, routes_audit, routes_docs, routes_health, routes_models
+from serving.api.limits import Limiter
+from serving.api.logs import start_logs
+from serving.api.observe import Metrics, Observe
+from serving.api.security import Gate
+from serving.api.services import Services
+from serving.settings import ServiceSettings
+
+ROUTERS = (
+    routes_models.router,
+    routes_audit.router,
+    routes_health.router,
+    routes_docs.router,
+)
+TAGS = [
+    {"name": "models", "description": "What was trained and what is served."},
+    {"name": "audit", "description": "Who did what with whom."},
+    {"name": "health", "description": "For load balancers and monitoring."},
+]
+DESCRIPTION = """Ranked lists of customers whose sharing makes their friends buy, to work on and to report back about.
+
+Every request below `/v1` needs a key of `koc keys create`, sent as `Authorization: Bearer koc_...`. Errors are problem
+details after RFC 9457 and say what to do. Moments are in UTC, money is in minor units of the currency.
+"""
+MOST_BODY = 64 * 2**20
+"""Bytes of a request's body, at most: a spreadsheet of a million rows fits."""
+
+
+def create_app(settings: ServiceSettings, services: Services | None = None) -> FastAPI:
+    """services: opened already, and left open; without them they are opened from ``settings`` and closed at the end.
+
+    Raises:
+        StateError: the operations database cannot be opened.
+    """
+    opened = services or Services.open(settings)
+    metrics = Metrics()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
+        yield
+        if services is None:
+            opened.database.close()
+
+    app = FastAPI(
+        title="kocscout",
+        version=version("kocscout"),
+        description=DESCRIPTION,
+        openapi_tags=TAGS,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=lifespan,
+        max_body_size=MOST_BODY,
+    )
+    app.state.services = opened
+    app.state.metrics = metrics
+    for router in ROUTERS:
+        app.include_router(router)
+    problems.install(app)
+    limiter = Limiter(settings.requests_per_minute, settings.redis_url)
+    # The one added last sees a request first.
+    app.add_middleware(Gate, keys=opened.keys, limiter=limiter, metrics=metrics, host=settings.host)
+    app.add_middleware(Observe, metrics=metrics, log=structlog.get_logger())
+    _describe_problems(app)
+    return app
+
+
+def app_of_environment() -> FastAPI:
+    """The application as a server process makes it: settings from the environment, logs as JSON."""
+    start_logs()
+    return create_app(ServiceSettings())
+
+
+def _describe_problems(app: FastAPI) -> None:
+    """Let the OpenAPI document hold the shape of problems, which routes refer to by name."""
+    made = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = made()
+        schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(schema.pop("$defs"), Problem=schema)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]

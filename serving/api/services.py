@@ -1,0 +1,50 @@
+"""What the API is made of: one of each service, opened once and passed on."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from serving.access.audit import Audit
+from serving.access.keys import Keys
+from serving.settings import ServiceSettings
+from serving.state.database import Database
+from serving.store.score_store import ScoreStore
+from serving.store.served import Served
+from training.tracking import Tracker
+
+
+@dataclass(frozen=True)
+class Services:
+    """The services of one process, sharing one database."""
+
+    settings: ServiceSettings
+    database: Database
+    keys: Keys
+    audit: Audit
+    served: Served
+    tracker: Tracker
+
+    @classmethod
+    def open(cls, settings: ServiceSettings) -> "Services":
+        """Raises:
+        StateError: the operations database cannot be opened.
+        """
+        database = Database(settings.operations_url)
+        return cls(
+            settings,
+            database,
+            Keys(database),
+            Audit(database),
+            Served(ScoreStore(settings.scores)),
+            Tracker(settings.tracking_uri, settings.home),
+        )
+
+
+async def _services(request: Request) -> Services:
+    found: Services = request.app.state.services
+    return found
+
+
+Given = Annotated[Services, Depends(_services)]
+"""The services, as a parameter of a route."""
