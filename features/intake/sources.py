@@ -247,8 +247,13 @@ def _open_sheet(path: Path, sheet: str | None) -> Source:
     return Source(f"sheet {sheet!r} of {path}" if sheet else str(path), names, batches)
 
 
+def without_password(url: str) -> str:
+    """The URL of a database, for messages."""
+    return re.sub(r"://([^:@/]*):[^@]*@", r"://\1:***@", url)
+
+
 def _open_database(url: str, table: str | None, root: Path) -> Source:
-    shown = re.sub(r"://([^:@/]*):[^@]*@", r"://\1:***@", url)
+    shown = without_password(url)
     if table is None:
         raise DatasetError(f"{shown} is a database; name its `table` in the dataset file")
     scheme, _, rest = url.partition("://")

@@ -3,10 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
+import pyarrow as pa
 import sqlalchemy as sa
 
 from features.errors import ForbiddenError, NoScoresError
 from serving.access.principal import Principal
+from serving.lists.scope import seen_in
 from serving.state.tables import applications, list_members, roster
 from serving.store.batch import Batch
 
@@ -38,13 +40,9 @@ class People:
             return set(user_ids)
         batch = self.served.batch
         rows = batch.rows_of(list(user_ids))
-        seen = [user for user, row in zip(user_ids, rows, strict=True) if row >= 0]
-        for column, values in principal.row_scope.items():
-            if column not in batch.columns:
-                return set()
-            found = batch.table(batch.rows_of(seen), [column])[column].to_pylist()
-            seen = [user for user, value in zip(seen, found, strict=True) if value in values]
-        return set(seen)
+        columns = [name for name in principal.row_scope if name in batch.columns]
+        scored = batch.table(rows[rows >= 0], ["user_id", *columns])
+        return set(scored["user_id"].filter(pa.array(seen_in(scored, principal))).to_pylist())
 
     def require_inside(self, principal: Principal, user_ids: Sequence[str]) -> None:
         """Raises:
