@@ -29,6 +29,8 @@ class Database:
             StateError: the URL is not one, the database cannot be reached, or a newer version has written it.
         """
         self.engine = _engine(url)
+        snapshot = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
+        self._reader = self.engine.execution_options(**snapshot)
         if migrate:
             self._migrate()
 
@@ -38,8 +40,10 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[sa.Connection]:
-        """A connection for reading; what it sees does not change underneath."""
-        with self.engine.connect() as connection:
+        """A connection for reading only; what it sees does not change underneath."""
+        with self._reader.connect() as connection:
+            if self.is_sqlite:
+                connection.exec_driver_sql("BEGIN")
             yield connection
 
     @contextmanager
@@ -67,27 +71,56 @@ class Database:
     def close(self) -> None:
         self.engine.dispose()
 
-    def _migrate(self) -> None:
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS))
+    def revision(self, connection: sa.Connection) -> str | None:
+        """The migration that the tables are at; None where there are none."""
+        return MigrationContext.configure(connection).get_current_revision()
+
+    def make_anew(self, connection: sa.Connection, revision: str) -> None:
+        """Within the transaction, throw everything away and make the tables as they were at ``revision``, without rows.
+
+        Raises:
+            StateError: there is no such revision.
+        """
+        config = _alembic(connection)
+        _known(ScriptDirectory.from_config(config), revision, "the backup")
+        if self.revision(connection) is not None:
+            command.downgrade(config, "base")
+        command.upgrade(config, revision)
+
+    def bring_up_to_date(self, connection: sa.Connection) -> None:
+        """Within the transaction, run the migrations that are missing.
+
+        Raises:
+            StateError: a newer version has written the database.
+        """
+        config = _alembic(connection)
         script = ScriptDirectory.from_config(config)
+        found = self.revision(connection)
+        if found is not None:
+            _known(script, found, str(self.engine.url))
+        if found != script.get_current_head():
+            command.upgrade(config, "head")
+
+    def _migrate(self) -> None:
         try:
-            with self.write() as connection:
-                if not self.is_sqlite:
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext("migrate"))))
-                found = MigrationContext.configure(connection).get_current_revision()
-                if found == script.get_current_head():
-                    return
-                if found is not None and found not in {revision.revision for revision in script.walk_revisions()}:
-                    raise StateError(
-                        f"{self.engine.url} is of a newer version (revision {found}); install that, or restore a backup"
-                    )
-                config.attributes["connection"] = connection
-                command.upgrade(config, "head")
+            with self.alone("migrate") as connection:
+                self.bring_up_to_date(connection)
         except DBAPIError as error:
             raise StateError(
                 f"cannot open {self.engine.url}: {error.orig}; check the URL and that the database runs"
             ) from None
+
+
+def _alembic(connection: sa.Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _known(script: ScriptDirectory, revision: str, of: str) -> None:
+    if revision not in {known.revision for known in script.walk_revisions()}:
+        raise StateError(f"{of} is of a newer version (revision {revision}); install that, or restore a backup")
 
 
 def _engine(url: str) -> sa.Engine:

@@ -8,6 +8,7 @@ import sqlalchemy as sa
 from features.errors import StateError
 from serving.state.database import Database
 from serving.state.tables import facts, metadata, suppressions
+from tests.serving.state.rows import content, fill
 
 
 def test_every_table_and_column_is_what_the_migrations_make(database: Database) -> None:
@@ -24,9 +25,14 @@ def test_a_change_is_kept_whole_or_not_at_all(database: Database) -> None:
     with database.write() as connection:
         connection.execute(facts.insert().values(name="salt", value="1"))
     change = facts.insert().values(name="other", value="2")
-    with pytest.raises(sa.exc.IntegrityError), database.write() as connection:
-        assert connection.execute(change).rowcount == 1
-        connection.execute(change)
+
+    def twice() -> None:
+        with database.write() as connection:
+            connection.execute(change)
+            connection.execute(change)
+
+    with pytest.raises(sa.exc.IntegrityError):
+        twice()
     with database.read() as connection:
         assert connection.execute(sa.select(facts.c.name, facts.c.value)).all() == [("salt", "1")]
 
@@ -99,3 +105,21 @@ def test_an_unusable_url_is_named_with_a_remedy(url: str, said: str) -> None:
 def test_a_server_that_does_not_answer_is_named(tmp_path: Path) -> None:
     with pytest.raises(StateError, match=r"(?s)cannot open postgresql.*; check the URL and that the database runs"):
         Database(f"postgresql://koc@/koc?host={tmp_path}")
+
+
+def test_what_is_read_does_not_change_underneath(database: Database) -> None:
+    with database.read() as connection:
+        assert connection.execute(sa.select(facts.c.name)).all() == []
+        with database.write() as other:
+            other.execute(facts.insert().values(name="late", value="1"))
+        assert connection.execute(sa.select(facts.c.name)).all() == []
+    with database.read() as connection:
+        assert connection.execute(sa.select(facts.c.name)).all() == [("late",)]
+
+
+def test_made_anew_a_database_is_as_at_first(database: Database) -> None:
+    fill(database)
+    with database.write() as connection:
+        database.make_anew(connection, "0001")
+        database.bring_up_to_date(connection)
+    assert not any(content(database).values())

@@ -4,6 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.sql.ddl import CreateView, DropView
 
+from serving.state.append_only import drop_refusal, make_append_only
 from serving.state.tables import Json, Moment, Serial
 from serving.state.views import VIEWS
 
@@ -52,6 +53,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("entry", name=op.f("pk_audit_log")),
     )
     op.create_index(op.f("ix_audit_log_at"), "audit_log", ["at"], unique=False)
+    make_append_only(op.get_bind(), "audit_log")
 
     op.create_table(
         "candidate_lists",
@@ -276,6 +278,7 @@ def downgrade() -> None:
     op.drop_index(op.f("ix_audit_log_at"))
 
     op.drop_table("audit_log")
+    drop_refusal(op.get_bind(), "audit_log")
     op.drop_index(op.f("ix_applications_user_id"))
 
     op.drop_table("applications")
