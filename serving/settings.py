@@ -15,6 +15,8 @@ class ServiceSettings(BaseSettings):
     ``keep_batches``: batches of scores that stay on disk. ``requests_per_minute``: of one key. ``reserve_days``: how long
     people are reserved for a list that names no end. ``contacts_per_month``: most contacts of one person in 30 days, over
     all lists. ``lease_seconds``: after which a silent worker's job goes to another.
+    ``live_seconds``: longest that a request for fresh scores waits while they are made; ``database_minutes``: after which
+    fresh scores read the tables of a database server again, of which nothing tells whether they have changed.
     """
 
     model_config = SettingsConfigDict(env_prefix="KOC_", frozen=True, extra="ignore")
@@ -22,17 +24,19 @@ class ServiceSettings(BaseSettings):
     home: Path = Path(".koc")
     dataset: Path = Path("dataset.toml")
     database_url: str | None = None
-    tracking_uri: str | None = Field(None, validation_alias="MLFLOW_TRACKING_URI")
+    tracking_uri: str | None = Field(default=None, validation_alias="MLFLOW_TRACKING_URI")
     redis_url: str | None = None
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65_535)
-    keep_batches: int = Field(30, ge=1)
-    requests_per_minute: int = Field(600, ge=1)
-    reserve_days: int = Field(14, ge=1)
-    contacts_per_month: int = Field(4, ge=1)
-    lease_seconds: float = Field(60.0, gt=0)
+    port: int = Field(default=8000, ge=0, le=65_535)
+    keep_batches: int = Field(default=30, ge=1)
+    requests_per_minute: int = Field(default=600, ge=1)
+    reserve_days: int = Field(default=14, ge=1)
+    contacts_per_month: int = Field(default=4, ge=1)
+    lease_seconds: float = Field(default=60.0, gt=0)
+    live_seconds: float = Field(default=30.0, gt=0)
+    database_minutes: float = Field(default=10.0, gt=0)
     memory: str | None = None
-    threads: int = Field(2, ge=1)
+    threads: int = Field(default=2, ge=1)
 
     @property
     def operations_url(self) -> str:
