@@ -5,13 +5,14 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+from features.dataset import Dataset
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
 from serving.communities import community_churn
 from serving.evidence import evidence_of
+from serving.scores import category_influence, explained, score_users, tie_scores
 from serving.store.manifest import Manifest
 from serving.store.score_store import ScoreStore
-from serving.scores import category_influence, explained, score_users, tie_scores
 from training.bundle import Bundle
 from training.frame import Frame
 from training.hybrid import Hybrid
@@ -34,21 +35,13 @@ def score_batch(
         TrackingError: no such model. BundleError: it was trained for other settings or tables than the dataset's.
         ScoresError: nobody acted before ``as_of``, or it lies more than a horizon after the end of the data.
     """
-    version = tracker.find(model)
-    with tempfile.TemporaryDirectory() as folder:
-        progress(f"loading koc version {version.version}")
-        bundle = Bundle.load(tracker.download(version.version, Path(folder) / "bundle"))
-    require_same_settings(bundle, tables)
+    version = tracker.find(model).version
+    progress(f"loading koc version {version}")
+    bundle = load_bundle(tracker, version)
+    require_same_settings(bundle, tables.dataset)
     timeline = Timeline(tables, progress)
     moment = as_of or tables.observed_until
-    if moment > tables.observed_until + tables.dataset.time.horizon:
-        raise ScoresError(
-            f"the data ends {tables.observed_until:%Y-%m-%d}, more than a horizon before {moment:%Y-%m-%d}: everybody would "
-            "look inactive; score an earlier date, or bring newer tables"
-        )
-    frame = timeline.frame(moment)
-    if not len(frame.users):
-        raise ScoresError(f"nobody acted before {moment:%Y-%m-%d}; score a later date")
+    frame = frame_of_all(timeline, moment)
     require_same_features(bundle.hybrid, frame)
     progress(f"{moment:%Y-%m-%d}: what the models say")
     snapshot, said = timeline.snapshot(moment), bundle.hybrid.said(frame)
@@ -65,24 +58,47 @@ def score_batch(
         ties,
         communities,
         dataset=tables.dataset.name,
-        model=f"koc/{version.version}",
+        model=f"koc/{version}",
         as_of=moment,
     )
 
 
-def require_same_settings(bundle: Bundle, tables: Tables) -> None:
-    """Raise unless the features of ``tables`` mean what they meant in training.
+def load_bundle(tracker: Tracker, version: int) -> Bundle:
+    """The bundle behind a registered version."""
+    with tempfile.TemporaryDirectory() as folder:
+        return Bundle.load(tracker.download(version, Path(folder) / "bundle"))
+
+
+def frame_of_all(timeline: Timeline, as_of: datetime) -> Frame:
+    """The frame of a date that scores can be told of.
+
+    Raises:
+        ScoresError: nobody acted before ``as_of``, or it lies more than a horizon after the end of the data.
+    """
+    tables = timeline.tables
+    if as_of > tables.observed_until + tables.dataset.time.horizon:
+        raise ScoresError(
+            f"the data ends {tables.observed_until:%Y-%m-%d}, more than a horizon before {as_of:%Y-%m-%d}: everybody would "
+            "look inactive; score an earlier date, or bring newer tables"
+        )
+    frame = timeline.frame(as_of)
+    if not len(frame.users):
+        raise ScoresError(f"nobody acted before {as_of:%Y-%m-%d}; score a later date")
+    return frame
+
+
+def require_same_settings(bundle: Bundle, dataset: Dataset) -> None:
+    """Raise unless the features of ``dataset`` mean what they meant in training.
 
     Raises:
         BundleError: names the setting that differs.
     """
-    trained, given = bundle.dataset, tables.dataset
     for name in ("horizon", "window", "min_gap", "lookback", "feature_windows"):
-        then, now = getattr(trained.time, name), getattr(given.time, name)
+        then, now = getattr(bundle.dataset.time, name), getattr(dataset.time, name)
         if then != now:
             raise BundleError(f"the model was trained with time.{name} = {then}, the dataset has {now}; train again")
     for name in ("credit", "zone", "currency"):
-        then, now = getattr(trained, name), getattr(given, name)
+        then, now = getattr(bundle.dataset, name), getattr(dataset, name)
         if then != now:
             raise BundleError(f"the model was trained with {name} = {then}, the dataset has {now}; train again")
 

@@ -18,8 +18,10 @@ from training.tie_model import summed
 EXPLAINED = 10_000
 """Users with a reason in words, from the top; contributions of everybody would take longer than the scores."""
 
+ACTIVATED = ("people_moved", "activation", "activated_since")
+"""Columns of what a user has done so far, which is kept apart from what the score expects; see `user_facts`."""
+
 ACTIVATION = ("active", "lapsed", "never")
-"""What a user has done so far, which is kept apart from what the score expects; see `score_columns`."""
 
 MOST_TIES = 20_000_000
 """Ties kept with a batch; of more, those that are expected to carry most."""
@@ -31,8 +33,8 @@ def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) ->
 
     Without evidence of influence there are no reasons, and the likeliest leavers come first.
     """
-    users, order = score_columns(frame, said, snapshot), best_first(frame, said)
-    scored = users.take(pa.array(order))
+    order = best_first(frame, said)
+    scored = score_columns(frame, said, user_facts(frame, snapshot)).take(pa.array(order))
     if said.margin is None:
         return scored
     top = explain(hybrid, frame, said, order[:EXPLAINED])
@@ -51,8 +53,8 @@ def best_first(frame: Frame, said: Said) -> Places:
     return np.arange(len(frame.users))
 
 
-def score_columns(frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
-    """One row per user of the frame, in its order; said: what the models say of ``frame``.
+def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
+    """One row per user of the frame, in its order; said: what the models say of it; facts: see `user_facts`.
 
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
@@ -60,16 +62,11 @@ def score_columns(frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
     expected_followers   float64  follow-ups that the tie model alone expects over all ties of the user, >= 0
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
-    people_moved         float64  people moved so far, each follow-up shared among those who may have led to it
-    activation           string   ``active``: moved somebody within the last horizon; ``lapsed``: before it only; ``never``
-    activated_since      string   local date on which the user first moved somebody, null if never
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
-    stage                string   lifecycle stage
-    attribute columns    string   as of the date
+    and the columns of ``facts``
 
     ``koc_score`` is what may come, ``activation`` what has been; neither is made of the other. Without evidence of
-    influence only ``user_id`` and what follows ``activated_since`` are there; without a tie model there is no
-    ``expected_followers``.
+    influence neither is there; without a tie model there is no ``expected_followers``.
     """
     matrix = frame.matrix
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
@@ -80,13 +77,25 @@ def score_columns(frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
             columns["expected_followers"] = pa.array(summed(frame, said.follow_ups))
         columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
-        columns |= _activation(frame, snapshot)
     if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
         columns["churn_probability"] = pa.array(said.churn, mask=~frame.churn_population)
-    columns["stage"] = pa.array(STAGES).take(pa.array(matrix.column("stage").astype(int)))
-    columns |= _attributes(snapshot, columns["user_id"])
-    return pa.table(columns)
+    known = [name for name in facts.column_names if said.margin is not None or name not in ACTIVATED]
+    return pa.table({**columns, **{name: facts[name] for name in known}})
+
+
+def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
+    """What is so of each user of the frame, in its order, whatever a model says.
+
+    people_moved         float64  people moved so far, each follow-up shared among those who may have led to it
+    activation           string   ``active``: moved somebody within the last horizon; ``lapsed``: before it only; ``never``
+    activated_since      string   local date on which the user first moved somebody, null if never
+    stage                string   lifecycle stage
+    attribute columns    string   as of the date
+    """
+    users = pa.array(frame.users, pa.string())
+    stage = pa.array(STAGES).take(pa.array(frame.matrix.column("stage").astype(int)))
+    return pa.table({**_activation(frame, snapshot), "stage": stage, **_attributes(snapshot, users)})
 
 
 def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:
@@ -161,7 +170,7 @@ def _value_each(matrix: Matrix) -> Floats:
 
 
 def _activation(frame: Frame, snapshot: Snapshot) -> dict[str, pa.Array]:
-    """Whom each user of the frame has moved so far, as columns of `score_columns`."""
+    """Whom each user of the frame has moved so far, as columns of `user_facts`."""
     matrix, zone = frame.matrix, snapshot.source.dataset.zone
     ever, lately = matrix.column("influence_all"), matrix.column(f"influence_{int(frame.horizon_days)}d")
     ledger = snapshot["ledger"].filter(lambda t: t.weight > 0)

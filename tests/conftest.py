@@ -29,6 +29,7 @@ MARKET_TESTS = {
     "tests/serving/test_cli_candidates.py",
     "tests/serving/test_cli_models.py",
     "tests/serving/test_cli_score.py",
+    "tests/serving/test_live.py",
     "tests/serving/test_scores.py",
     "tests/training/test_bundle.py",
     "tests/training/test_explain.py",

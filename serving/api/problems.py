@@ -19,6 +19,7 @@ from features.errors import (
     ForbiddenError,
     JobError,
     KocError,
+    LiveError,
     NoScoresError,
     NotFoundError,
     StateError,
@@ -32,6 +33,7 @@ STATUS: dict[type[KocError], HTTPStatus] = {
     JobError: HTTPStatus.CONFLICT,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     AccessError: HTTPStatus.UNAUTHORIZED,
+    LiveError: HTTPStatus.SERVICE_UNAVAILABLE,
     NoScoresError: HTTPStatus.SERVICE_UNAVAILABLE,
     StateError: HTTPStatus.SERVICE_UNAVAILABLE,
     TrackingError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -112,7 +114,8 @@ def of_error(error: KocError, request_id: str | None) -> Response:
     """The problem that one of our errors is."""
     nearest = next((kind for kind in type(error).__mro__ if kind in STATUS), None)
     status = HTTPStatus.UNPROCESSABLE_ENTITY if nearest is None else STATUS[nearest]
-    return problem(status, str(error), request_id=request_id)
+    after = error.retry_after if isinstance(error, LiveError) else None
+    return problem(status, str(error), request_id=request_id, headers={"Retry-After": str(after)} if after else None)
 
 
 def install(app: FastAPI) -> None:

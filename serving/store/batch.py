@@ -1,5 +1,7 @@
 """One batch of scores, open for reading."""
 
+import functools
+import operator
 from collections.abc import Mapping
 from functools import cache, cached_property
 from pathlib import Path
@@ -186,10 +188,11 @@ class Batch:
         """Who followed the explained users, and what to hand them next."""
         return Evidence(pq.read_table(self._checked(FOLLOW_UPS)), pq.read_table(self._checked(NEXT_ITEMS)))
 
-    def ties(self, influencers: pa.Array | None = None) -> pa.Table:
-        """Ties with what each is expected to carry, of ``influencers`` (ids) alone where given."""
-        wanted = None if influencers is None else pc.field("influencer_id").isin(influencers)
-        return pq.read_table(self._checked(TIES), filters=wanted)
+    def ties(self, influencers: pa.Array | None = None, *, followers: pa.Array | None = None) -> pa.Table:
+        """Ties with what each is expected to carry, of ``influencers`` and ``followers`` (ids) alone where given."""
+        given = {"influencer_id": influencers, "user_id": followers}
+        asked = [pc.field(name).isin(ids) for name, ids in given.items() if ids is not None]
+        return pq.read_table(self._checked(TIES), filters=functools.reduce(operator.and_, asked) if asked else None)
 
     def categories(self) -> pa.Table:
         """Influence by user and category; columns as in `category_influence`."""

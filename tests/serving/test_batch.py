@@ -53,13 +53,13 @@ def test_a_batch_of_a_past_date_knows_its_users_alone(
 def test_settings_that_change_what_features_mean_are_refused(
     trained: Trained, market: Tables, update: dict[str, Any], message: str
 ) -> None:
-    require_same_settings(trained.bundle, market)
+    require_same_settings(trained.bundle, market.dataset)
     with pytest.raises(BundleError, match=message):
-        require_same_settings(trained.bundle, with_settings(market, **update))
+        require_same_settings(trained.bundle, with_settings(market, **update).dataset)
 
 
 def test_settings_that_change_nothing_else_are_accepted(trained: Trained, market: Tables) -> None:
-    require_same_settings(trained.bundle, with_settings(market, name="other", test_dates=(), root=Path("elsewhere")))
+    require_same_settings(trained.bundle, with_settings(market, name="other", test_dates=(), root=Path("elsewhere")).dataset)
 
 
 def test_features_that_the_tables_no_longer_give_are_named(trained: Trained, timeline: Timeline) -> None:

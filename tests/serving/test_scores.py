@@ -11,7 +11,7 @@ from features.engine import DuckDB
 from features.labels import churn_population
 from features.tables import Tables
 from serving import scores as scores_file
-from serving.scores import category_influence, explained, percentile, score_columns, score_users, tie_scores
+from serving.scores import category_influence, explained, percentile, score_columns, score_users, tie_scores, user_facts
 from tests.busy import DAYS, busy_rows
 from tests.conftest import Scored
 from tests.worlds import day, world
@@ -114,7 +114,8 @@ def test_activation_tells_what_has_been_and_not_what_may_come() -> None:
     )  # fmt: skip
     tables = replace(tables, dataset=tables.dataset.model_copy(update={"zone": "Asia/Shanghai"}))
     own = Timeline(tables)
-    found = score_columns(own.frame(day(60)), Said({}, np.zeros(4), None), own.snapshot(day(60))).to_pylist()
+    facts = user_facts(own.frame(day(60)), own.snapshot(day(60)))
+    found = score_columns(own.frame(day(60)), Said({}, np.zeros(4), None), facts).to_pylist()
     assert [(r["user_id"], r["people_moved"], r["activation"], r["activated_since"]) for r in found] == [
         ("a", 2.0, "active", "2024-02-22"),
         ("b", 0.0, "never", None),
