@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from features.dataset import Dataset, read_dataset
 from features.errors import BundleError, DatasetError, LiveError, ScoresError, TrackingError, ValidationError
+from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal
 from serving.lists.scope import seen_in
 from serving.outreach.suppressions import Cause, entries_of
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 MOST_MODELS = 2
 """Models whose answers are kept for one state of the sources: the champion, and a challenger beside it."""
+
+SHOWN = 20
+"""Users who are named in the audit log."""
 
 MOST_USERS = 1_000
 """Users of one request: telling reasons takes milliseconds for each; a batch tells of everybody."""
@@ -88,6 +92,7 @@ class Live:
 
     def __init__(self, settings: ServiceSettings, served: Served, database: Database) -> None:
         self.settings, self.served, self.database = settings, served, database
+        self.audit = Audit(database)
         self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="live-scores")
         self._making: tuple[tuple[str, int], Future[Opinion]] | None = None
@@ -100,6 +105,7 @@ class Live:
         *,
         model: str | None = None,
         now: datetime | None = None,
+        request_id: str | None = None,
     ) -> LiveScores:
         """Scores of ``users`` (ids, at most ``MOST_USERS``) now; of one named twice, once.
 
@@ -115,28 +121,33 @@ class Live:
             raise ScoresError(
                 f"{len(asked):,} users are asked for, {MOST_USERS:,} are the most; ask in parts, or score everybody by a job"
             )
-        batch = self._batch()
-        opinion = self._opinion(self._version(model, batch), now or datetime.now(UTC))
-        erased = self._erased(asked)
-        rows = _places(opinion, [user for user in asked if user not in erased], principal)
-        known = [user for user in asked if user in rows]
+        batch, now = self._batch(), now or datetime.now(UTC)
+        opinion = self._opinion(self._version(model, batch), now)
+        rows = _places(opinion, asked, principal)
+        erased = self._erased([*rows])
+        known = [user for user in asked if user in rows and user not in erased]
         scores = _told(opinion, np.array([rows[user] for user in known], np.int64))
         before = _scores_before(batch, opinion, known)
         for record, earlier in zip(scores, before, strict=True):
             record["batch_koc_score"] = earlier
             record["change"] = None if earlier is None else record["koc_score"] - earlier
         manifest = batch.manifest if batch else None
+        self.audit.write(
+            principal, "scores.view", known[0] if len(known) == 1 else f"{len(known)} users",
+            model_version=f"koc/{opinion.version}", criteria={"users": known[:SHOWN]}, rows=len(known),
+            request_id=request_id, now=now,
+        )  # fmt: skip
         return LiveScores(
-            as_of=opinion.fresh.as_of,
+            as_of=opinion.fresh.as_of.replace(tzinfo=UTC),
             model=f"koc/{opinion.version}",
             batch=manifest.batch if manifest else None,
-            batch_as_of=datetime.fromisoformat(manifest.as_of) if manifest else None,
+            batch_as_of=datetime.fromisoformat(manifest.as_of).replace(tzinfo=UTC) if manifest else None,
             batch_model=manifest.model if manifest else None,
             scores=scores,
             unknown=[
                 {"user_id": user, "reason": _why_unknown(opinion, user, principal, user in erased)}
                 for user in asked
-                if user not in rows
+                if user not in rows or user in erased
             ],
         )
 

@@ -8,7 +8,7 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from serving.api import problems, routes_audit, routes_docs, routes_health, routes_models
+from serving.api import problems, routes_audit, routes_docs, routes_health, routes_models, routes_scores, routes_users
 from serving.api.limits import Limiter
 from serving.api.logs import start_logs
 from serving.api.observe import Metrics, Observe
@@ -17,12 +17,16 @@ from serving.api.services import Services
 from serving.settings import ServiceSettings
 
 ROUTERS = (
+    routes_users.router,
+    routes_scores.router,
     routes_models.router,
     routes_audit.router,
     routes_health.router,
     routes_docs.router,
 )
 TAGS = [
+    {"name": "users", "description": "Everything that is known of one person."},
+    {"name": "scores", "description": "Scores of given people now."},
     {"name": "models", "description": "What was trained and what is served."},
     {"name": "audit", "description": "Who did what with whom."},
     {"name": "health", "description": "For load balancers and monitoring."},
@@ -49,6 +53,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:  # noqa: ARG001
         yield
         if services is None:
+            opened.live.close()
             opened.database.close()
 
     app = FastAPI(

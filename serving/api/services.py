@@ -7,6 +7,8 @@ from fastapi import Depends, Request
 
 from serving.access.audit import Audit
 from serving.access.keys import Keys
+from serving.cards import Cards
+from serving.live import Live
 from serving.settings import ServiceSettings
 from serving.state.database import Database
 from serving.store.score_store import ScoreStore
@@ -24,20 +26,24 @@ class Services:
     audit: Audit
     served: Served
     tracker: Tracker
+    cards: Cards
+    live: Live
 
     @classmethod
     def open(cls, settings: ServiceSettings) -> "Services":
         """Raises:
         StateError: the operations database cannot be opened.
         """
-        database = Database(settings.operations_url)
+        database, served = Database(settings.operations_url), Served(ScoreStore(settings.scores))
         return cls(
             settings,
             database,
             Keys(database),
             Audit(database),
-            Served(ScoreStore(settings.scores)),
+            served,
             Tracker(settings.tracking_uri, settings.home),
+            Cards(served, database),
+            Live(settings, served, database),
         )
 
 

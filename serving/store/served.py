@@ -40,6 +40,7 @@ class Served:
         """As ``batch``, after a look at which one is current."""
         with self._lock:
             self._looked = time.monotonic()
+            name: str | None = None
             try:
                 name = self.store.current_id()
                 if self._batch is None or self._batch.manifest.batch != name != self._spoilt:

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import UTC
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import pytest
 from features.dataset import Dataset
 from features.errors import DatasetError, LiveError, ScoresError
 from serving import live as live_file
+from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal, Scope
 from serving.batch import load_bundle
 from serving.live import Fresh, Live
@@ -88,9 +90,10 @@ def test_batch_live_and_a_bundle_loaded_by_hand_agree(live: Live, scored: Scored
     expected = batch.table(rows).to_pylist()
     answer = live.score([row["user_id"] for row in expected])
     assert (answer.model, answer.batch, answer.unknown) == ("koc/1", scored.manifest.batch, [])
-    assert answer.as_of == answer.batch_as_of == timeline.tables.observed_until
+    as_of = timeline.tables.observed_until
+    assert answer.as_of == answer.batch_as_of == as_of.replace(tzinfo=UTC)
     hybrid = load_bundle(scored.tracker, 1).hybrid
-    frame = timeline.frame(answer.as_of)
+    frame = timeline.frame(as_of)
     margin = hybrid.said(frame).margin
     assert margin is not None
     by_hand = dict(zip(frame.users, np.exp(margin), strict=True))
@@ -109,7 +112,9 @@ def test_people_without_an_act_are_listed_and_not_dropped(live: Live, scored: Sc
     user, other = first_users(scored, 2)
     answer = live.score([other, "nobody", user, other])
     assert [row["user_id"] for row in answer.scores] == [other, user]
-    assert answer.unknown == [{"user_id": "nobody", "reason": f"no act before {answer.as_of}"}]
+    assert answer.unknown == [{"user_id": "nobody", "reason": f"no act before {answer.as_of:%Y-%m-%d %H:%M:%S}"}]
+    entry = Audit(live.database).read(action="scores.view")[-1]
+    assert (entry.subject, entry.rows, entry.criteria) == ("2 users", 2, {"users": [other, user]})
 
 
 @pytest.mark.usefixtures("fresh")
