@@ -1,12 +1,15 @@
 """What is seen of requests from outside: a request id, a line of log and metrics for each."""
 
+import os
 import re
 import time
 import uuid
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from serving.api.problems import problem
@@ -32,9 +35,21 @@ class Metrics:
         self.limited = Counter(
             "koc_rate_limited", "Requests refused because a key had used its limit.", registry=self.registry
         )
-        self.batch_age = Gauge("koc_batch_age_seconds", "Age of the scores that are served.", registry=self.registry)
-        self.batch_rows = Gauge("koc_batch_rows", "Users in the batch that is served.", registry=self.registry)
+        self.batch_age = self.gauge("koc_batch_age_seconds", "Age of the scores that are served.")
+        self.batch_rows = self.gauge("koc_batch_rows", "Users in the batch that is served.")
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    def gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
+        """A value that is set, such as when `/metrics` is asked; of several processes the last to set it counts."""
+        return Gauge(name, meaning, labels, registry=self.registry, multiprocess_mode="mostrecent")
+
+    def text(self) -> bytes:
+        """What Prometheus reads: of this process, or of all where `koc serve` runs several."""
+        if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            return generate_latest(self.registry)
+        of_all = CollectorRegistry()
+        MultiProcessCollector(of_all)
+        return generate_latest(of_all)
 
     def count(self, method: str, route: str, status: int, seconds: float) -> None:
         children = self._children.get((method, route, status))

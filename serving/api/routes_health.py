@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from fastapi import APIRouter, Request, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
 from features.errors import ScoresError
@@ -49,7 +49,7 @@ def metrics(request: Request, services: Given, principal: Reader) -> Response:  
         found.batch_age.set(time.time() - (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp())
     except ScoresError:
         found.batch_rows.set(0)
-    return Response(generate_latest(found.registry), media_type=CONTENT_TYPE_LATEST)
+    return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _database(services: Services) -> str | None:

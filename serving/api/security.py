@@ -1,6 +1,5 @@
 """Who may call what: the key of each request, its rate, and the scope that an operation needs."""
 
-import ipaddress
 import re
 from typing import Annotated
 
@@ -16,6 +15,7 @@ from features.errors import AccessError
 from serving.access.keys import Keys
 from serving.access.principal import LOCAL, Principal, Scope
 from serving.api.limits import Limiter
+from serving.api.loopback import is_loopback
 from serving.api.observe import Metrics
 from serving.api.problems import of_error, problem
 
@@ -105,14 +105,6 @@ class Gate:
         if self.on_loopback and _is_local(scope) and not await run_in_threadpool(self.keys.needed):
             return LOCAL
         raise AccessError(NO_KEY)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or address is the machine itself."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _bearer(scope: Connection) -> str | None:

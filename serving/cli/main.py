@@ -10,15 +10,20 @@ import typer
 from rich.markup import escape
 
 from features.errors import KocError
+from serving.cli.audit import audit
 from serving.cli.backtest import backtest
+from serving.cli.backup import backup
 from serving.cli.candidates import candidates
 from serving.cli.demo import demo
 from serving.cli.dictionary import dictionary
 from serving.cli.init import init
+from serving.cli.keys import keys
 from serving.cli.models import models
 from serving.cli.options import notes
 from serving.cli.replay import replay
+from serving.cli.restore import restore
 from serving.cli.score import score
+from serving.cli.serve import serve
 from serving.cli.simulate import simulate
 from serving.cli.train import train
 from serving.cli.tune import tune
@@ -30,8 +35,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-for command in (init, validate, simulate, backtest, replay, tune, train, models, score, candidates, dictionary, demo):
+COMMANDS = (
+    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, dictionary, demo),
+    *(serve, audit, backup, restore),
+)
+for command in COMMANDS:
     app.command(command.__name__)(command)
+app.add_typer(keys)
 
 
 def main() -> None:
