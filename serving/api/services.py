@@ -1,7 +1,8 @@
 """What the API is made of: one of each service, opened once and passed on."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated
 
 from fastapi import Depends, Request
 
@@ -13,7 +14,9 @@ from serving.settings import ServiceSettings
 from serving.state.database import Database
 from serving.store.score_store import ScoreStore
 from serving.store.served import Served
-from training.tracking import Tracker
+
+if TYPE_CHECKING:
+    from training.tracking import Tracker
 
 
 @dataclass(frozen=True)
@@ -25,9 +28,15 @@ class Services:
     keys: Keys
     audit: Audit
     served: Served
-    tracker: Tracker
     cards: Cards
     live: Live
+
+    @cached_property
+    def tracker(self) -> "Tracker":
+        """The registry; its libraries are loaded when it is first asked, which takes seconds."""
+        from training.tracking import Tracker
+
+        return Tracker(self.settings.tracking_uri, self.settings.home)
 
     @classmethod
     def open(cls, settings: ServiceSettings) -> "Services":
@@ -41,7 +50,6 @@ class Services:
             Keys(database),
             Audit(database),
             served,
-            Tracker(settings.tracking_uri, settings.home),
             Cards(served, database),
             Live(settings, served, database),
         )
