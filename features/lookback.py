@@ -33,6 +33,12 @@ def within_lookback(snapshot: Snapshot) -> Snapshot:
     return kept
 
 
+def release_lookback(kept: Snapshot, prepared: Snapshot) -> None:
+    """Give back what `within_lookback` materialised for ``kept``, a part of ``prepared``."""
+    anew = [name for name in ("acts", "adoptions", "shared") if name in kept and kept[name] is not prepared[name]]
+    kept.engine.release(*(kept[name] for name in anew))
+
+
 def since_lookback(snapshot: Snapshot, rows: ir.Table, at: str) -> ir.Table:
     """``rows`` not older than the dataset's ``lookback`` by their time ``at``; all of them where it has none."""
     lookback = snapshot.time.lookback

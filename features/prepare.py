@@ -28,6 +28,9 @@ NAMED = {
 }
 """Tables whose rows name somebody who had acted by then: without a row of their own, promoters would be nobody."""
 
+DERIVED = ("acts", "pairs", "purchases", "adoptions", "shared")
+"""What `prepare` materialises besides the ledger."""
+
 
 def prepare(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the derived tables that its sources allow.
@@ -50,6 +53,13 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     if "pairs" in snapshot and "adoptions" in snapshot:
         snapshot = snapshot.with_tables(shared=engine.materialise(shared_adoptions(snapshot)))
     return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
+
+
+def ledger_alone(snapshot: Snapshot) -> Snapshot:
+    """The prepared snapshot without its other derived tables, which cannot be read any more: all that labels need."""
+    held = [name for name in DERIVED if name in snapshot]
+    snapshot.engine.release(*(snapshot[name] for name in held))
+    return snapshot.without_tables(*held)
 
 
 def user_acts(snapshot: Snapshot) -> ir.Table:

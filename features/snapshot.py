@@ -57,6 +57,10 @@ class Snapshot:
         """This snapshot and tables derived from it."""
         return replace(self, known={**self.known, **derived})
 
+    def without_tables(self, *names: str) -> "Snapshot":
+        """This snapshot without some of its tables."""
+        return replace(self, known={name: table for name, table in self.known.items() if name not in names})
+
 
 def take_snapshot(tables: Tables, as_of: datetime, *, people_as_of: datetime | None = None) -> Snapshot:
     """Cut every table at ``as_of`` in both clocks, blank what was known later than its row, and merge identities.

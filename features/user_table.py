@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.block import Feature, Scope
 from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
-from features.lookback import within_lookback
+from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
 from features.tie_table import build_tie_table, tie_features
 
@@ -34,7 +34,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     engine, windows = snapshot.engine, snapshot.windows
     acts = snapshot["acts"]
     users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
-    snapshot = within_lookback(snapshot)
+    prepared, snapshot = snapshot, within_lookback(snapshot)
     progress("ties")
     ties = build_tie_table(snapshot)
     tie_columns = tuple(column for feature in tie_features(snapshot) for column in feature.columns(windows))
@@ -52,6 +52,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         features += block.features
     base = engine.materialise(_joined(users, parts, features, windows))
     engine.release(users, *parts)
+    release_lookback(snapshot, prepared)
     if "pairs" not in snapshot:
         return UserTable(base, {scope: tuple(names) for scope, names in columns.items()}, ties, tie_columns)
     progress("neighbours")

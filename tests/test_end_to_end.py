@@ -135,7 +135,7 @@ def captured(folder: Path, users: int, seed: int, settings: TrainSettings) -> np
     found = np.zeros(2)
     for as_of in dataset.time.test_dates[-1:]:
         frame, future = timeline.frame(as_of), timeline.labels(as_of).influence
-        panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
+        panel = Panel.of(training_folds(timeline, as_of, settings), settings)
         score = fit_hybrid(panel, settings, influence=True, churn=False).said(frame).margin
         assert score is not None
         most = -(-len(frame.users) // 100)

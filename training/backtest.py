@@ -12,7 +12,7 @@ from features.labels import require_mature
 from training.baselines import churn_baselines, koc_baselines
 from training.calibrate import fit_calibration
 from training.churn import calibrated, probability_of
-from training.folds import Panel, training_folds
+from training.folds import Panel, fold_dates, training_folds
 from training.frame import Frame
 from training.hybrid import View, churn_view, columns_of, gnn_outputs, ranker_view, stacked, tie_view
 from training.intervals import Evaluation, Record, bootstrap_records
@@ -34,7 +34,7 @@ OF_USERS = (tie_strengths, open_by_strength)
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one model says of the users of the test date, ``said`` (N,), and of training rows unseen, see `View`."""
+    """What one model says of the users of the test date, ``said`` (N,), and of drawn rows ``unseen``, see `View`."""
 
     said: Floats
     unseen: Floats
@@ -53,8 +53,11 @@ def evaluate(
     different people.
     """
     require_mature(timeline.tables, as_of)
-    panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
-    frame, snapshot, name = timeline.frame(as_of), timeline.snapshot(as_of), timeline.tables.dataset.name
+    fold_dates(timeline, as_of, settings)
+    # First, since labels of the training dates need the ledger of this snapshot, and no frame may need it after them.
+    frame, name, horizon = timeline.frame(as_of), timeline.tables.dataset.name, timeline.tables.dataset.time.horizon
+    timeline.forget(as_of)
+    panel = Panel.of(training_folds(timeline, as_of, settings), settings)
     truth = timeline.labels(as_of)
     own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
     timeline.progress(f"{as_of:%Y-%m-%d}: graph network")
@@ -63,7 +66,7 @@ def evaluate(
     found: dict[Task, Evaluation] = {}
     if timeline.has_influence:
         timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
-        scores = koc_baselines(frame.matrix, snapshot)
+        scores = koc_baselines(frame.matrix, horizon)
         opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
         alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
         if ties := tie_view(panel, settings):
@@ -78,8 +81,8 @@ def evaluate(
         found["koc"] = Evaluation(name, as_of, frame.users, counted, scores)
     if timeline.has_churn:
         timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
-        of, learned, left = frame.churn_population, panel.churn_known, panel.churned[panel.churn_known]
-        scores = {model: score[of] for model, score in churn_baselines(frame.matrix, snapshot).items()}
+        of, learned, left = frame.churn_population, panel.churn_known[panel.drawn], panel.churned[panel.churn_drawn]
+        scores = {model: score[of] for model, score in churn_baselines(frame.matrix, horizon).items()}
         values, seen = churn_view(panel, columns, settings)
         standings, ranked = churn_view(panel, columns, settings, standing=True)
         less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)

@@ -1,33 +1,34 @@
 """Scores that need no learning; every backtest prints them beside the models."""
 
+from datetime import timedelta
+
 import numpy as np
 
-from features.snapshot import Snapshot
 from training.matrix import Floats, Matrix
 
 
-def koc_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
+def koc_baselines(matrix: Matrix, horizon: timedelta) -> dict[str, Floats]:
     """Baseline -> (N,) scores of influence, higher is better.
 
     degree: people whom the user may influence (without ties: people ever moved). pagerank: where ties are mapped.
     activity: acts in one horizon. past_influence: ledger weight in one horizon, equal ones by weight over all history.
     recency: the shorter since the last act, the higher.
     """
-    horizon = f"{snapshot.time.horizon.days}d"
+    window = f"{horizon.days}d"
     scores = {"degree": matrix.column("followers" if "followers" in matrix else "people_moved_all")}
     if "pagerank_log" in matrix:
         scores["pagerank"] = _unknown_last(matrix.column("pagerank_log"))
-    scores["activity"] = matrix.column(f"acts_{horizon}")
-    scores["past_influence"] = _first_then(matrix.column(f"influence_{horizon}"), matrix.column("influence_all"))
+    scores["activity"] = matrix.column(f"acts_{window}")
+    scores["past_influence"] = _first_then(matrix.column(f"influence_{window}"), matrix.column("influence_all"))
     scores["recency"] = -matrix.column("idle_days")
     return scores
 
 
-def churn_baselines(matrix: Matrix, snapshot: Snapshot) -> dict[str, Floats]:
+def churn_baselines(matrix: Matrix, horizon: timedelta) -> dict[str, Floats]:
     """Baseline -> (N,) scores of churn, higher is likelier to leave: days since the last order, and few orders."""
-    horizon = f"{snapshot.time.horizon.days}d"
+    window = f"{horizon.days}d"
     recency = -_unknown_last(-matrix.column("recency_days"))
-    return {"recency": recency, "activity": -matrix.column(f"orders_{horizon}")}
+    return {"recency": recency, "activity": -matrix.column(f"orders_{window}")}
 
 
 def _unknown_last(score: Floats) -> Floats:

@@ -59,7 +59,8 @@ def inputs(frame: Frame, columns: Sequence[str], standing: bool) -> npt.NDArray[
 
 def fit_churn_trees(
     frames: Sequence[Frame],
-    churned: npt.NDArray[np.bool_],
+    rows: Sequence[Rows],
+    churned: Rows,
     groups: Groups,
     columns: Sequence[str],
     settings: TrainSettings,
@@ -68,7 +69,8 @@ def fit_churn_trees(
 ) -> tuple[ChurnTrees, Floats]:
     """The trees, and (N,) the log-odds of each row from the member that has not seen its person.
 
-    churned, groups: (N,) of the churn populations of all frames, one after the other.
+    rows: per frame, which of its churn population teach; churned, groups: (N,) of these rows of all frames, one after the
+    other.
 
     Raises:
         TrainingError: no rows, or in the rows of some member only stayers or only churners.
@@ -76,13 +78,13 @@ def fit_churn_trees(
     if not len(churned):
         raise TrainingError("nobody ordered in the two horizons before any training date; choose a later date")
     kept = [churned[groups != group] for group in range(settings.groups)]
-    if any(rows.all() or not rows.any() for rows in kept):
-        kind = "churner" if any(not rows.any() for rows in kept) else "stayer"
+    if any(labels.all() or not labels.any() for labels in kept):
+        kind = "churner" if any(not labels.any() for labels in kept) else "stayer"
         raise TrainingError(
             f"no {kind} among {len(churned):,} training rows, or in one group of people only; choose another horizon, or "
             "earlier dates"
         )
-    x = np.concatenate([inputs(frame, columns, standing)[frame.churn_population] for frame in frames])
+    x = np.concatenate([inputs(frame, columns, standing)[of] for frame, of in zip(frames, rows, strict=True)])
 
     def fit(group: int, rows: Rows) -> lightgbm.Booster:
         data = lightgbm.Dataset(x[rows], churned[rows].astype(np.float32), feature_name=list(columns))

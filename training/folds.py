@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import LeakageError, TrainingError
-from training.crossfit import Groups, people_in_groups
+from training.crossfit import Groups, Rows, people_in_groups
 from training.frame import Frame
 from training.matrix import Floats
 from training.settings import TrainSettings
 from training.timeline import Labels, Timeline
+
+Value = TypeVar("Value", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -30,16 +33,22 @@ class Fold:
 
 @dataclass(frozen=True)
 class Panel:
-    """The user rows of all folds, one fold after the other: (N,) each. ``groups``: of people, see `training.crossfit`."""
+    """The user rows of all folds, one fold after the other: (N,) each. ``groups``: of people, see `training.crossfit`.
+
+    ``drawn``: rows that stand for all of them, each drawn with the chance ``share``, whatever its labels; all rows where
+    they are no more than ``user_rows``. What models say unseen is asked of these rows only.
+    """
 
     folds: Sequence[Fold]
     influence: Floats
-    churned: npt.NDArray[np.bool_]
-    churn_known: npt.NDArray[np.bool_]
+    churned: Rows
+    churn_known: Rows
     groups: Groups
+    drawn: Rows
+    share: float
 
     @classmethod
-    def of(cls, folds: Sequence[Fold], groups: int) -> "Panel":
+    def of(cls, folds: Sequence[Fold], settings: TrainSettings) -> "Panel":
         """Raises:
         TrainingError: fewer than two people have a positive label.
         """
@@ -48,23 +57,56 @@ class Panel:
         churned = np.concatenate([fold.labels.churned for fold in folds])
         known = np.concatenate([fold.frame.churn_population for fold in folds])
         positive = influence > 0 if influence.any() else churned & known
-        return cls(folds, influence, churned, known, people_in_groups(people, positive, groups))
+        groups = people_in_groups(people, positive, settings.groups)
+        # By the number of rows and not by labels, or a label would choose the rows of the member that must not see it.
+        share = min(1.0, settings.user_rows / len(people))
+        drawn = np.random.default_rng(settings.seed).random(len(people)) < share
+        return cls(folds, influence, churned, known, groups, drawn, share)
 
-    def x(self, columns: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N, len(columns)) features."""
-        return np.concatenate([fold.frame.matrix.select(columns) for fold in self.folds])
+    @property
+    def churn_drawn(self) -> Rows:
+        """(N,) the rows drawn of the churn populations."""
+        return self.drawn & self.churn_known
+
+    @property
+    def telling(self) -> Rows:
+        """(N,) the rows drawn and all rows with influence, which are few and say most."""
+        return self.drawn | (self.influence > 0)
+
+    @property
+    def stands_for(self) -> Floats:
+        """(telling,) how many rows each of the `telling` ones stands for, so that means are those of all rows."""
+        return np.where(self.influence[self.telling] > 0, 1.0, 1.0 / self.share)
+
+    def x(self, columns: Sequence[str], rows: Rows) -> npt.NDArray[np.float32]:
+        """(rows.sum(), len(columns)) features; rows: (N,)."""
+        wanted = self.by_fold(rows)
+        return np.concatenate([fold.frame.matrix.select(columns, of) for fold, of in zip(self.folds, wanted, strict=True)])
 
     @property
     def frames(self) -> list[Frame]:
         return [fold.frame for fold in self.folds]
 
-    @property
-    def groups_by_fold(self) -> list[Groups]:
-        return np.split(self.groups, np.cumsum([len(fold.frame.users) for fold in self.folds])[:-1])
+    def by_fold(self, rows: npt.NDArray[Value]) -> list[npt.NDArray[Value]]:
+        """rows: (N,), taken apart by fold."""
+        return np.split(rows, np.cumsum([len(fold.frame.users) for fold in self.folds])[:-1])
 
 
 def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> list[Fold]:
-    """Rows to learn from for a model that is used at ``as_of``, latest date first.
+    """Rows to learn from for a model that is used at ``as_of``, latest date first; arguments and errors as in `fold_dates`.
+
+    Of the training dates the timeline keeps frames, not snapshots.
+    """
+    found = []
+    for date in fold_dates(timeline, as_of, settings):
+        frame = timeline.frame(date)
+        timeline.forget(date)
+        found.append(Fold(date, frame, timeline.labels(date, known_at=as_of), timeline.people(frame.users, as_of)))
+    return found
+
+
+def fold_dates(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> list[datetime]:
+    """Dates to learn from for a model that is used at ``as_of``, latest first.
 
     Raises:
         TrainingError: no date before ``as_of`` has a closed label window and enough history.
@@ -82,8 +124,4 @@ def training_folds(timeline: Timeline, as_of: datetime, settings: TrainSettings)
     if late := [date for date in dates if date + horizon > as_of]:
         dates_late = ", ".join(f"{date:%Y-%m-%d}" for date in late)
         raise LeakageError(f"the label windows of {dates_late} reach past {as_of:%Y-%m-%d}; train on earlier dates")
-    found = []
-    for date in dates:
-        frame = timeline.frame(date)
-        found.append(Fold(date, frame, timeline.labels(date, known_at=as_of), timeline.people(frame.users, as_of)))
-    return found
+    return dates

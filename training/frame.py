@@ -16,6 +16,7 @@ from features.snapshot import Snapshot
 from features.tie_table import ENDS
 from features.user_table import UserTable
 from training.matrix import Floats, Matrix, among, to_matrix
+from training.roomy import let_go, roomy
 
 Places = npt.NDArray[np.int64]
 
@@ -25,8 +26,8 @@ class Ties:
     """Who may follow whom, sorted by influencer, then by follower; influencers who never acted are left out.
 
     ``followers``: (E,) row of the matrix, -1 for somebody who has not acted yet. ``follower_ids``: (E,) their ids.
-    ``influencers``: (E,) row of the matrix. ``x``: (E, T) float32, nan where unknown. ``columns``: (T,) names; see
-    `features.tie_table`.
+    ``influencers``: (E,) row of the matrix. ``x``: (E, T) float32, nan where unknown, `roomy`; read it by ``select``.
+    ``columns``: (T,) names; see `features.tie_table`.
     """
 
     followers: Places
@@ -35,9 +36,12 @@ class Ties:
     x: npt.NDArray[np.float32]
     columns: tuple[str, ...]
 
-    def select(self, columns: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(E, len(columns)) in the order asked for."""
-        return self.x[:, [self.columns.index(column) for column in columns]]
+    def select(self, columns: Sequence[str], ties: Places | slice = slice(None)) -> npt.NDArray[np.float32]:
+        """(E, len(columns)) in the order asked for; ties: places of some of them, to be told of these only."""
+        wanted = [self.columns.index(column) for column in columns]
+        read = self.x[ties, wanted] if isinstance(ties, slice) else self.x[np.ix_(ties, np.array(wanted, np.int64))]
+        let_go(self.x)
+        return np.asarray(read)
 
     def __len__(self) -> int:
         return len(self.followers)
@@ -95,9 +99,11 @@ def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, users: pa.Arr
     rows = engine.to_arrow(table.select(*ENDS, **floats).order_by([*reversed(ENDS)]))
     influencers = place_among(rows["influencer_id"], users)
     acted = influencers >= 0
-    rows = rows.filter(pa.array(acted))
-    x = np.stack([rows[column].to_numpy() for column in columns], axis=1)
-    ids = rows["user_id"].combine_chunks()
+    x = roomy((int(acted.sum()), len(columns)))
+    for place, column in enumerate(columns):
+        x[:, place] = rows[column].to_numpy()[acted]
+    let_go(x)
+    ids = rows["user_id"].filter(pa.array(acted)).combine_chunks()
     return Ties(place_among(ids, users), ids, influencers[acted], x, tuple(columns))
 
 

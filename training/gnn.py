@@ -87,12 +87,13 @@ class Scaling:
     spread: Floats
 
     @classmethod
-    def of(cls, x: npt.NDArray[np.float32]) -> "Scaling":
-        """x: (N, F) training rows, nan where unknown."""
-        centre, spread = np.zeros(x.shape[1]), np.ones(x.shape[1])
+    def of(cls, *frames: npt.NDArray[np.float32]) -> "Scaling":
+        """frames: (N, F) each, training rows, nan where unknown."""
+        width = frames[0].shape[1]
+        centre, spread = np.zeros(width), np.ones(width)
         # One feature at a time: all at once would hold the rows several times over in twice the precision.
-        for column in range(x.shape[1]):
-            logs = _signed_log(x[:, column])
+        for column in range(width):
+            logs = _signed_log(np.concatenate([x[:, column] for x in frames]))
             logs = logs[~np.isnan(logs)]
             if len(logs):
                 centre[column] = logs.mean()

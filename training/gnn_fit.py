@@ -10,7 +10,7 @@ from torch.nn import functional
 from training.crossfit import Groups
 from training.frame import Frame
 from training.gnn import LIMIT, Gnn, Network, Scaling, carried_columns, inputs
-from training.graph import build_graph, kinds_of, paths
+from training.graph import build_graph, edge_types, kinds_of, paths
 from training.matrix import Floats
 from training.ranker import POWER
 from training.settings import TrainSettings
@@ -47,15 +47,18 @@ def fit_gnn(
     torch.set_num_threads(settings.threads)
     columns = tuple(columns)
     carried = carried_columns(columns, frames[0].windows)
-    scaling = Scaling.of(np.concatenate([frame.matrix.select(columns) for frame in frames]))
+    scaling = Scaling.of(*(frame.matrix.select(columns) for frame in frames))
     # One kind on its own would repeat all ties together.
     without = (*without, *(("kinds",) if len(kinds_of(frames)) < 2 else ()))
-    graphs = [build_graph(frame, without) for frame in frames]
-    named = tuple(dict.fromkeys(name for graph in graphs for name, _ in paths(graph, settings.hops)))
-    given = zip(frames, graphs, strict=True)
-    made = [inputs(frame, graph, columns, carried, named, settings.hops, scaling) for frame, graph in given]
-    own, far = torch.cat([one for one, _ in made]), torch.cat([other for _, other in made])
-    del made
+    every = [paths(edge_types(frame, without), settings.hops) for frame in frames]
+    named = tuple(dict.fromkeys(name for found in every for name, _ in found))
+    own, far = torch.empty(len(groups), len(columns)), torch.empty(len(groups), len(named) * len(carried))
+    start = 0
+    # One graph at a time, read into its place: all of them and two copies of what they carry would not fit.
+    for frame in frames:
+        of = slice(start, start := start + len(frame.users))
+        graph = build_graph(frame, without)
+        own[of], far[of] = inputs(frame, graph, columns, carried, named, settings.hops, scaling)
     network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)
     left = torch.from_numpy(churned.astype(np.float32))[:, None].expand(-1, settings.groups)
     # What each member may learn from: nothing of its own group, not even the mean, and of churn only where it is known.
@@ -66,14 +69,16 @@ def fit_gnn(
     asked = seen * torch.from_numpy(churn_known.astype(np.float32))[:, None]
 
     rows = len(own)
-    batch = max(BATCH, rows * settings.epochs // MOST_STEPS)
+    most = min(rows, settings.user_rows)
+    batch = max(BATCH, most * settings.epochs // MOST_STEPS)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.gnn_rate, weight_decay=WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, settings.gnn_rate, total_steps=max(LEAST_STEPS, settings.epochs * -(-rows // batch)), pct_start=WARM_UP
+        optimizer, settings.gnn_rate, total_steps=max(LEAST_STEPS, settings.epochs * -(-most // batch)), pct_start=WARM_UP
     )
     network.train()
     for _ in range(settings.epochs):
-        for some in torch.randperm(rows).split(batch):  # type: ignore[no-untyped-call]
+        # Of larger data every epoch sees other rows: all of them teach, and whether one does hangs on no label.
+        for some in torch.randperm(rows)[:most].split(batch):  # type: ignore[no-untyped-call]
             said = network(own[some], far[some])
             loss = _weighed(_tweedie(said[..., 0], moved[some]), seen[some])
             churn = functional.binary_cross_entropy_with_logits(said[..., 1], left[some], reduction="none")

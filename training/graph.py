@@ -42,19 +42,18 @@ def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
     """
     graph = HeteroData()
     graph["user"].num_nodes = len(frame.users)
-    if "ties" not in without and len(frame.ties):
+    types = edge_types(frame, without)
+    if FOLLOWERS in types:
         known = frame.ties.followers >= 0
         followers, influencers = frame.ties.followers[known], frame.ties.influencers[known]
         plain = "strength" in without
         weight = np.ones(len(followers), np.float32) if plain else frame.ties.select(["strength"])[known, 0]
         size = (len(frame.users), len(frame.users))
-        every = {"": np.ones(len(followers), bool)}
-        if "kinds" not in without:
-            every |= {kind: frame.ties.select([kind])[known, 0] > 0 for kind in kinds_of([frame])}
-        for kind, rows in every.items():
+        for kind in ("", *(kind for kind in KINDS_OF_TIE if _of_kind(FOLLOWERS, kind) in types)):
+            rows = frame.ties.select([kind])[known, 0] > 0 if kind else slice(None)
             graph[_of_kind(FOLLOWERS, kind)].adj_t = _mean(influencers[rows], followers[rows], weight[rows], size)
             graph[_of_kind(FOLLOWED, kind)].adj_t = _mean(followers[rows], influencers[rows], weight[rows], size)
-    if "items" not in without and frame.purchases is not None and len(frame.purchases.users):
+    if frame.purchases is not None and BUYS in types:
         bought = frame.purchases
         buyers = np.bincount(bought.subjects)
         recent = np.exp(-bought.age_days / frame.horizon_days) + FRESH_SHARE
@@ -63,6 +62,17 @@ def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
         graph[BUYS].adj_t = _mean(bought.subjects, bought.users, weight, (len(buyers), len(frame.users)))
         graph[BOUGHT_BY].adj_t = _mean(bought.users, bought.subjects, weight, (len(frame.users), len(buyers)))
     return graph
+
+
+def edge_types(frame: Frame, without: Sequence[str] = ()) -> list[EdgeType]:
+    """Those of the graph of a frame, without building it; arguments as in `build_graph`."""
+    found: list[EdgeType] = []
+    if "ties" not in without and len(frame.ties):
+        kinds = [] if "kinds" in without else kinds_of([frame])
+        found += [_of_kind(step, kind) for kind in ("", *kinds) for step in (FOLLOWERS, FOLLOWED)]
+    if "items" not in without and frame.purchases is not None and len(frame.purchases.users):
+        found += [BUYS, BOUGHT_BY]
+    return found
 
 
 def kinds_of(frames: Sequence[Frame]) -> list[str]:
@@ -74,7 +84,7 @@ def kinds_of(frames: Sequence[Frame]) -> list[str]:
     ]
 
 
-def paths(graph: HeteroData, hops: int) -> Iterator[tuple[str, Path]]:
+def paths(types: Sequence[EdgeType], hops: int) -> Iterator[tuple[str, Path]]:
     """Name and edge types of every path from user to user: each relation once, then those of all ties and purchases again.
 
     A purchase and back is one hop. Paths that only go between people of one taste end after the first hop.
@@ -82,13 +92,13 @@ def paths(graph: HeteroData, hops: int) -> Iterator[tuple[str, Path]]:
     wide: Mapping[str, Path] = {
         name: path
         for name, path in {"followers": (FOLLOWERS,), "followed": (FOLLOWED,), "alike": (BUYS, BOUGHT_BY)}.items()
-        if all(step in graph.edge_types for step in path)
+        if all(step in types for step in path)
     }
     for name, path in wide.items():
         yield name, path
     for kind in KINDS_OF_TIE:
         for name, step in (("followers", FOLLOWERS), ("followed", FOLLOWED)):
-            if _of_kind(step, kind) in graph.edge_types:
+            if _of_kind(step, kind) in types:
                 yield f"{name}_{kind}", (_of_kind(step, kind),)
     for length in range(2, hops + 1):
         for names in product(wide, repeat=length):

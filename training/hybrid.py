@@ -58,7 +58,7 @@ Model_co = TypeVar("Model_co", bound="Ranker | TieModel | Gnn", covariant=True)
 
 @dataclass(frozen=True)
 class View(Generic[Model_co]):
-    """One model of influence: what it says of new users, and (N,) of training rows whose person it has not seen."""
+    """One model of influence: what it says of new users, and of the panel's drawn rows, whose people it has not seen."""
 
     model: Model_co
     unseen: Floats
@@ -71,34 +71,41 @@ def columns_of(matrix: Matrix, scopes: Sequence[str] = ("own", "graph")) -> tupl
 
 def ranker_view(panel: Panel, columns: Sequence[str], settings: TrainSettings) -> View[Ranker]:
     """The user ranker on ``columns``."""
-    return View(*fit_ranker(panel.x(columns), panel.influence, panel.groups, columns, settings))
+    of = panel.telling
+    x, stands_for = panel.x(columns, of), panel.stands_for
+    ranker, unseen = fit_ranker(x, panel.influence[of], panel.groups[of], columns, settings, stands_for)
+    return View(ranker, unseen[panel.drawn[of]])
 
 
 def tie_view(panel: Panel, settings: TrainSettings, without: Sequence[str] = ()) -> View[TieModel] | None:
     """The tie model, None where too few ties carried anything."""
     follows = [fold.labels.follows for fold in panel.folds]
-    fitted = fit_tie_model(panel.frames, follows, panel.groups_by_fold, settings, without)
+    groups, drawn = panel.by_fold(panel.groups), panel.by_fold(panel.drawn)
+    fitted = fit_tie_model(panel.frames, follows, groups, drawn, settings, without)
     return View(*fitted) if fitted else None
 
 
 def gnn_outputs(
     panel: Panel, columns: Sequence[str], settings: TrainSettings, without: Sequence[str] = ()
 ) -> tuple[Gnn, Floats]:
-    """The graph network and (N, 2) what it says of rows whose person it has not seen: margins, log-odds of churn."""
-    return fit_gnn(panel.frames, panel.influence, panel.churned, panel.churn_known, panel.groups, columns, settings, without)
+    """The graph network and what (drawn, 2) it says of the drawn rows unseen: margins, log-odds of churn."""
+    of = panel.influence, panel.churned, panel.churn_known, panel.groups
+    gnn, unseen = fit_gnn(panel.frames, *of, columns, settings, without)
+    return gnn, unseen[panel.drawn]
 
 
 def stacked(unseen: Mapping[str, Floats], panel: Panel) -> Stack:
-    """Weights of models, by what each said (N,) of training rows whose person it had not seen."""
-    return fit_stack(tuple(unseen), np.stack(list(unseen.values()), axis=1), panel.influence)
+    """Weights of models, by what each said (drawn,) of rows whose person it had not seen."""
+    return fit_stack(tuple(unseen), np.stack(list(unseen.values()), axis=1), panel.influence[panel.drawn])
 
 
 def churn_view(
     panel: Panel, columns: Sequence[str], settings: TrainSettings, *, standing: bool = False
 ) -> tuple[ChurnTrees, Floats]:
-    """Trees of churn on values or standings, and their log-odds of unseen people of the churn population."""
-    of = panel.churn_known
-    return fit_churn_trees(panel.frames, panel.churned[of], panel.groups[of], columns, settings, standing=standing)
+    """Trees of churn on values or standings, and their log-odds of the drawn rows of the churn population, unseen."""
+    of = panel.churn_drawn
+    rows, churned, groups = panel.by_fold(of), panel.churned[of], panel.groups[of]
+    return fit_churn_trees(panel.frames, rows, churned, groups, columns, settings, standing=standing)
 
 
 def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn: bool) -> Hybrid:
@@ -111,7 +118,6 @@ def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn:
         given = {"lightgbm": ranker.unseen, **({"ties": ties.unseen} if ties else {}), "gnn": unseen[:, 0]}
         stack = stacked(given, panel)
     if churn:
-        of = panel.churn_known
         trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
-        leaving = calibrated(trees, odds, panel.churned[of])
+        leaving = calibrated(trees, odds, panel.churned[panel.churn_drawn])
     return Hybrid(ranker.model if ranker else None, ties.model if ties else None, gnn, stack, leaving)

@@ -30,10 +30,10 @@ class Matrix:
     columns: tuple[str, ...]
     scopes: Mapping[Scope, tuple[str, ...]]
 
-    def select(self, columns: Sequence[str]) -> npt.NDArray[np.float32]:
-        """(N, len(columns)) in the order asked for."""
+    def select(self, columns: Sequence[str], rows: npt.NDArray[np.bool_] | slice = slice(None)) -> npt.NDArray[np.float32]:
+        """(N, len(columns)) in the order asked for; rows: some of the users, in their order."""
         place = {column: index for index, column in enumerate(self.columns)}
-        return self.x[:, [place[column] for column in columns]]
+        return self.x[rows][:, [place[column] for column in columns]]
 
     def column(self, name: str) -> Floats:
         """(N,) of one feature."""

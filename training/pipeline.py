@@ -38,7 +38,7 @@ def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], Non
     as_of = tables.observed_until
     folds = training_folds(timeline, as_of, settings)
     progress("fitting the model to be served")
-    panel = Panel.of(folds, settings.groups)
+    panel = Panel.of(folds, settings)
     hybrid = fit_hybrid(panel, settings, influence=timeline.has_influence, churn=timeline.has_churn)
     metrics = [record.to_dict() for record in records]
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid)

@@ -25,4 +25,4 @@ def propagate(graph: HeteroData, x: torch.Tensor, hops: int) -> Mapping[str, tor
             known[path] = conv((state, state.new_empty(adj_t.shape[0], 0)), adj_t)
         return known[path]
 
-    return {name: carried(path) for name, path in paths(graph, hops)}
+    return {name: carried(path) for name, path in paths(graph.edge_types, hops)}

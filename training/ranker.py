@@ -40,11 +40,16 @@ class Ranker:
 
 
 def fit_ranker(
-    x: npt.NDArray[np.float32], influence: Floats, groups: Groups, columns: Sequence[str], settings: TrainSettings
+    x: npt.NDArray[np.float32],
+    influence: Floats,
+    groups: Groups,
+    columns: Sequence[str],
+    settings: TrainSettings,
+    stands_for: Floats | None = None,
 ) -> tuple[Ranker, Floats]:
     """The ranker, and the margin (N,) that each row got from the member that has not seen its person.
 
-    x: (N, F); influence: (N,) >= 0; groups: (N,) of people.
+    x: (N, F); influence: (N,) >= 0; groups: (N,) of people; stands_for: (N,) how many rows each stands for, 1 unless given.
 
     Raises:
         TrainingError: nobody influenced anybody in the training rows.
@@ -56,7 +61,8 @@ def fit_ranker(
         )
 
     def fit(group: int, rows: Rows) -> lightgbm.Booster:
-        data = lightgbm.Dataset(x[rows], influence[rows], feature_name=list(columns))
+        weight = None if stands_for is None else stands_for[rows]
+        data = lightgbm.Dataset(x[rows], influence[rows], weight=weight, feature_name=list(columns))
         return lightgbm.train(settings.lightgbm(settings.seed + group, **TWEEDIE), data, settings.rounds)
 
     def margin(booster: lightgbm.Booster, rows: Rows) -> Floats:

@@ -25,12 +25,15 @@ def log_backtest(records: Sequence[Record], params: Mapping[str, object], tracke
     return name
 
 
-def register(trained: Trained, tracker: Tracker) -> int:
-    """Log parameters, metrics per date, features, plots and the bundle as one run; returns the registered version."""
+def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None = None) -> int:
+    """Log parameters, metrics per date, features, plots and the bundle as one run; returns the registered version.
+
+    ``tags``: of the run, besides dataset, date and fingerprint.
+    """
     bundle = trained.bundle
     name = f"{bundle.dataset.name} as of {bundle.as_of:%Y-%m-%d}"
-    tags = {"dataset": bundle.dataset.name, "as_of": bundle.as_of.isoformat(), "fingerprint": bundle.fingerprint}
-    with tracker.run(name, tags) as run:
+    about = {"dataset": bundle.dataset.name, "as_of": bundle.as_of.isoformat(), "fingerprint": bundle.fingerprint}
+    with tracker.run(name, {**about, **(tags or {})}) as run:
         run.params({**bundle.settings, "horizon_days": bundle.dataset.time.horizon.days, "credit": bundle.dataset.credit})
         run.params({"training_dates": ", ".join(f"{fold.as_of:%Y-%m-%d}" for fold in trained.folds)})
         _log_records(run, trained.records)

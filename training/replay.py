@@ -155,7 +155,7 @@ def scores_at(timeline: Timeline, as_of: datetime, settings: TrainSettings) -> F
     Raises:
         TrainingError: the history before ``as_of`` is too short, or holds no influence.
     """
-    panel = Panel.of(training_folds(timeline, as_of, settings), settings.groups)
+    panel = Panel.of(training_folds(timeline, as_of, settings), settings)
     hybrid = fit_hybrid(panel, settings, influence=True, churn=False)
     return cast(Floats, hybrid.said(timeline.frame(as_of)).margin)
 

@@ -15,6 +15,7 @@ RANGES: Mapping[str, tuple[float, float]] = {
     "rounds": (1, 100_000),
     "leaves": (2, 10_000),
     "learning_rate": (1e-6, 1.0),
+    "user_rows": (1, 10**9),
     "tie_rows": (1, 10**9),
     "width": (1, 4_096),
     "epochs": (1, 10_000),
@@ -32,8 +33,9 @@ class TrainSettings:
 
     ``dates``: most training dates; ``dates_per_horizon``: how many of them begin within one horizon (above 1 their label
     windows overlap). ``groups``: groups of people, and members of each ensemble, each of which has not seen one group.
-    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``tie_rows``: ties without a follow-up that the tie
-    model learns from. ``width``, ``epochs``, ``hops``, ``dropout``, ``gnn_rate``: of the graph network, see `training.gnn`.
+    ``rounds``, ``leaves``, ``learning_rate``: of each LightGBM model. ``user_rows``: of larger data, about so many rows
+    of users are drawn to teach; see `training.folds`. ``tie_rows``: ties without a follow-up that the tie model learns
+    from. ``width``, ``epochs``, ``hops``, ``dropout``, ``gnn_rate``: of the graph network, see `training.gnn`.
     ``threads``: models fitted at the same time, each on one thread. ``resamples``: bootstrap resamples of every interval.
     """
 
@@ -44,6 +46,7 @@ class TrainSettings:
     rounds: int = 150
     leaves: int = 15
     learning_rate: float = 0.05
+    user_rows: int = 200_000
     tie_rows: int = 1_000_000
     width: int = 32
     epochs: int = 14
@@ -75,8 +78,16 @@ class TrainSettings:
         given = content.get("settings")
         if not isinstance(given, dict):
             raise SettingsError(f"{path} has no section [settings]; write one, empty where the defaults stay")
-        checked: dict[str, Any] = {name: _checked(path, name, value) for name, value in given.items()}
-        return cls(**checked)
+        return cls(**cls.checked(given, path))
+
+    @staticmethod
+    def checked(given: Mapping[str, object], place: Path | str) -> dict[str, Any]:
+        """Settings by name, each in its range; ``place``: what an error says that they stand in.
+
+        Raises:
+            SettingsError: a name, type or value is wrong.
+        """
+        return {name: _checked(place, name, value) for name, value in given.items()}
 
     def lightgbm(self, seed: int, **objective: Any) -> dict[str, Any]:
         """LightGBM parameters that give the same model for the same rows, seed and machine."""
@@ -98,13 +109,13 @@ class TrainSettings:
         }
 
 
-def _checked(path: Path, name: str, value: object) -> int | float:
+def _checked(place: Path | str, name: str, value: object) -> int | float:
     if name not in RANGES:
-        raise SettingsError(f"{path}: unknown setting {name!r}; choose from {', '.join(RANGES)}")
+        raise SettingsError(f"{place}: unknown setting {name!r}; choose from {', '.join(RANGES)}")
     (least, most), kind = RANGES[name], next(field.type for field in fields(TrainSettings) if field.name == name)
     if isinstance(value, bool) or not isinstance(value, int if kind is int else (int, float)):
         wanted = "a whole number" if kind is int else "a number"
-        raise SettingsError(f"{path}: {name} is {value!r}; give {wanted} from {least:g} to {most:g}")
+        raise SettingsError(f"{place}: {name} is {value!r}; give {wanted} from {least:g} to {most:g}")
     if not least <= value <= most:
-        raise SettingsError(f"{path}: {name} is {value}; give a value from {least:g} to {most:g}")
+        raise SettingsError(f"{place}: {name} is {value}; give a value from {least:g} to {most:g}")
     return value if kind is int else float(value)

@@ -14,8 +14,8 @@ from features.blocks.influence import follow_up_rate, influence_given, influence
 from features.blocks.purchase import purchase_frequency, purchase_variety
 from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
-from training.crossfit import Groups
-from training.frame import Frame, Ties
+from training.crossfit import Groups, Rows
+from training.frame import Frame, Places, Ties
 from training.matrix import Floats
 from training.parallel import fit_each
 from training.ranker import TWEEDIE
@@ -64,23 +64,36 @@ class TieModel:
 
         groups: (N,) of the frame's users, to let only the member speak that has not seen the influencer.
         """
-        expected, users = np.empty(len(frame.ties)), _ends(frame, self.end_columns)
+        return self._expected(frame, np.arange(len(frame.ties)), groups)
+
+    def margin(self, frame: Frame, groups: Groups | None = None, rows: Rows | None = None) -> Floats:
+        """(N,) log of the people that each user is expected to move along all ties; groups as in `follow_ups`.
+
+        rows: (N,) to be told of these users only, (rows.sum(),).
+        """
+        if rows is None:
+            return margin_of(frame, self.follow_ups(frame, groups))
+        asked = np.flatnonzero(rows[frame.ties.influencers])
+        moved = np.bincount(frame.ties.influencers[asked], self._expected(frame, asked, groups), minlength=len(rows))
+        margin: Floats = np.log(moved[rows] + FLOOR)
+        return margin
+
+    def _expected(self, frame: Frame, ties: Places, groups: Groups | None) -> Floats:
+        """(len(ties),) of some ties of the frame; otherwise as `follow_ups`."""
+        expected, users = np.empty(len(ties)), _ends(frame, self.end_columns)
         step = max(1, CELLS_AT_ONCE // (len(self.tie_columns) + 2 * len(self.end_columns)))
-        for start in range(0, len(expected), step):
-            some = np.arange(start, min(start + step, len(expected)))
+        for start in range(0, len(ties), step):
+            part = slice(start, start + step)
+            some = ties[part]
             x = _inputs(frame.ties, users, some, self.tie_columns)
             if groups is None:
-                expected[some] = np.mean([booster.predict(x) for booster in self.boosters], axis=0)
+                expected[part] = np.mean([booster.predict(x) for booster in self.boosters], axis=0)
                 continue
             for member, booster in enumerate(self.boosters):
                 own = groups[frame.ties.influencers[some]] == member
                 if own.any():
-                    expected[some[own]] = booster.predict(x[own])
+                    expected[start + np.flatnonzero(own)] = booster.predict(x[own])
         return expected
-
-    def margin(self, frame: Frame, groups: Groups | None = None) -> Floats:
-        """(N,) log of the people that each user is expected to move along all ties; groups as in `follow_ups`."""
-        return margin_of(frame, self.follow_ups(frame, groups))
 
 
 def summed(frame: Frame, follow_ups: Floats) -> Floats:
@@ -99,14 +112,15 @@ def fit_tie_model(
     frames: Sequence[Frame],
     follows: Sequence[Floats],
     groups: Sequence[Groups],
+    rows: Sequence[Rows],
     settings: TrainSettings,
     without: Sequence[str] = (),
 ) -> tuple[TieModel, Floats] | None:
-    """The tie model, and for all users of all frames (N,) the margin from the member that has not seen them.
+    """The tie model, and for the users in ``rows`` of all frames the margin from the member that has not seen them.
 
-    follows: per frame (E,) weight that each tie carried within the horizon; groups: per frame (N,) of its users; without:
-    columns of ties to do without. Of ties that carried nothing about ``settings.tie_rows`` are learned from, and stand for
-    the others. None where too few ties carried anything.
+    follows: per frame (E,) weight that each tie carried within the horizon; groups, rows: per frame (N,) of its users;
+    without: columns of ties to do without. Of ties that carried nothing about ``settings.tie_rows`` are learned from, and
+    stand for the others. None where too few ties carried anything.
     """
     tie_columns = tuple(column for column in frames[0].ties.columns if column not in without)
     own = frames[0].matrix
@@ -131,7 +145,8 @@ def fit_tie_model(
         return lightgbm.train(settings.lightgbm(settings.seed + member, **TWEEDIE), data, settings.rounds)
 
     model = TieModel(tie_columns, end_columns, fit_each(fit, range(settings.groups), settings.threads))
-    return model, np.concatenate([model.margin(frame, group) for frame, group in zip(frames, groups, strict=True)])
+    asked = zip(frames, groups, rows, strict=True)
+    return model, np.concatenate([model.margin(frame, group, of) for frame, group, of in asked])
 
 
 def _ends(frame: Frame, columns: Sequence[str]) -> npt.NDArray[np.float32]:
@@ -143,6 +158,4 @@ def _inputs(
     ties: Ties, users: npt.NDArray[np.float32], some: npt.NDArray[np.int64], columns: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """(len(some), T + 2 F): a tie's own features, its follower's and its influencer's; users: as `_ends` gives them."""
-    places = np.array([ties.columns.index(column) for column in columns], np.int64)
-    own = ties.x[np.ix_(some, places)]
-    return np.concatenate([own, users[ties.followers[some]], users[ties.influencers[some]]], axis=1)
+    return np.concatenate([ties.select(columns, some), users[ties.followers[some]], users[ties.influencers[some]]], axis=1)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.labels import influence_labels, require_mature, stayed, tie_labels
-from features.prepare import prepare
+from features.prepare import ledger_alone, prepare
 from features.snapshot import Snapshot, accounts_known, take_snapshot
 from features.splits import training_dates
 from features.tables import Tables
@@ -40,20 +40,41 @@ class Labels:
 
 @dataclass
 class Timeline:
-    """Cached snapshots, frames and labels of one dataset."""
+    """Frames of one dataset, and snapshots until they are forgotten, each computed once."""
 
     tables: Tables
     progress: Callable[[str], None] = lambda _: None
     _snapshots: dict[tuple[datetime, datetime], Snapshot] = field(default_factory=dict)
+    _views: dict[tuple[datetime, datetime], Snapshot] = field(default_factory=dict)
     _frames: dict[datetime, Frame] = field(default_factory=dict)
 
     def snapshot(self, as_of: datetime, *, people_as_of: datetime | None = None) -> Snapshot:
         """The prepared snapshot at ``as_of``; ``people_as_of`` matters where identities are mapped."""
-        people = (people_as_of or as_of) if "identities" in self.tables.tables else as_of
+        people = self._people_known(as_of, people_as_of)
         if (as_of, people) not in self._snapshots:
-            self.progress("the truth: ledger" if as_of == END_OF_TIME else f"{as_of:%Y-%m-%d}: snapshot and ledger")
-            self._snapshots[as_of, people] = prepare(take_snapshot(self.tables, as_of, people_as_of=people))
+            self._snapshots[as_of, people] = self._prepared(as_of, people)
         return self._snapshots[as_of, people]
+
+    def forget(self, as_of: datetime) -> None:
+        """Give back what the snapshot of ``as_of`` holds in the engine; its frame, and what labels need of it, stay."""
+        for key in [key for key in self._snapshots if key[0] == as_of]:
+            self._views[key] = ledger_alone(self._snapshots.pop(key))
+
+    def _view(self, as_of: datetime, people_as_of: datetime) -> Snapshot:
+        """The snapshot that tells labels: at least its ledger and the tables of the sources."""
+        key = as_of, self._people_known(as_of, people_as_of)
+        if key in self._snapshots:
+            return self._snapshots[key]
+        if key not in self._views:
+            self._views[key] = ledger_alone(self._prepared(*key))
+        return self._views[key]
+
+    def _people_known(self, as_of: datetime, people_as_of: datetime | None) -> datetime:
+        return (people_as_of or as_of) if "identities" in self.tables.tables else as_of
+
+    def _prepared(self, as_of: datetime, people: datetime) -> Snapshot:
+        self.progress("the truth: ledger" if as_of == END_OF_TIME else f"{as_of:%Y-%m-%d}: snapshot and ledger")
+        return prepare(take_snapshot(self.tables, as_of, people_as_of=people))
 
     def frame(self, as_of: datetime) -> Frame:
         """Features of all users with an act before ``as_of``, with their ties and purchases."""
@@ -75,7 +96,7 @@ class Timeline:
             ImmatureLabelError: the window of ``as_of`` is not closed by then.
         """
         require_mature(self.tables, as_of, known_at)
-        view = self.snapshot(known_at or END_OF_TIME, people_as_of=as_of)
+        view = self._view(known_at or END_OF_TIME, as_of)
         engine, frame = self.tables.engine, self.frame(as_of)
         users = frame.users
         moved = values_of(influence_labels(view, as_of), engine, users, ("influence", "influence_value", "people_moved"))
@@ -134,7 +155,7 @@ class Timeline:
         Other acts, such as joins of a community, may reach back to years of which no label can tell.
         """
         table, clock = ("orders", "ordered_at") if self.has_churn else ("share_responses", "responded_at")
-        rows = self.snapshot(as_of)[table]
+        rows = take_snapshot(self.tables, as_of)[table]
         first: datetime | None = self.tables.engine.to_arrow(rows.aggregate(first=rows[clock].min()))["first"][0].as_py()
         return first
 

@@ -179,9 +179,25 @@ class Tracker:
             if not self._client.search_registered_models(f"name = '{name}'"):
                 self._client.create_registered_model(name)
             version = int(self._client.create_model_version(name, f"runs:/{run.run_id}/{BUNDLE}", run.run_id).version)
-            for alias in dict.fromkeys([*aliases, *([] if CHAMPION in self._aliases(name) else [CHAMPION])]):
-                self._client.set_registered_model_alias(name, alias, str(version))
+            self._point(name, version, aliases)
         return version
+
+    def tagged(self, tag: str, value: str, name: str = MODEL, aliases: Sequence[str] = (CHALLENGER,)) -> int | None:
+        """The version whose run was given this tag, if there is one.
+
+        The newest version gets its ``aliases`` again: who registered it may have been killed before the last step.
+        """
+        for version in (versions := self.versions(name)):
+            if self._client.get_run(version.run_id).data.tags.get(tag) == value:
+                if version is versions[0]:
+                    with _told(f"register {name}"):
+                        self._point(name, version.version, aliases)
+                return version.version
+        return None
+
+    def _point(self, name: str, version: int, aliases: Sequence[str]) -> None:
+        for alias in dict.fromkeys([*aliases, *([] if CHAMPION in self._aliases(name) else [CHAMPION])]):
+            self._client.set_registered_model_alias(name, alias, str(version))
 
     def _aliases(self, name: str) -> dict[str, int]:
         """Alias -> version; empty where nothing is registered."""

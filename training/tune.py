@@ -54,7 +54,7 @@ class Step:
     timeline: Timeline
     as_of: datetime
     known_at: datetime
-    _panels: dict[tuple[int, int, int], Panel] = field(default_factory=dict)
+    _panels: dict[tuple[int, ...], Panel] = field(default_factory=dict)
     _truth: Labels | None = None
 
     @property
@@ -85,9 +85,9 @@ class Step:
         return METRICS[HEADLINE[self.task]](evaluation.relevance, evaluation.scores[SERVED])
 
     def _panel(self, settings: TrainSettings) -> Panel:
-        key = settings.dates, settings.dates_per_horizon, settings.groups
+        key = settings.dates, settings.dates_per_horizon, settings.groups, settings.user_rows, settings.seed
         if key not in self._panels:
-            self._panels[key] = Panel.of(training_folds(self.timeline, self.as_of, settings), settings.groups)
+            self._panels[key] = Panel.of(training_folds(self.timeline, self.as_of, settings), settings)
         return self._panels[key]
 
 

@@ -162,7 +162,7 @@ def floor(frame: Frame) -> None:
     propagate(graph, state, 2)
     done = time.monotonic()
     moved = 0
-    for steps in {path[: length + 1] for _, path in paths(graph, 2) for length in range(len(path))}:
+    for steps in {path[: length + 1] for _, path in paths(graph.edge_types, 2) for length in range(len(path))}:
         adjacency = graph[steps[-1]].adj_t
         # Of each edge its place, its weight and a row of features; of each target a row of features.
         moved += adjacency.values().numel() * (12 + 4 * len(columns)) + adjacency.shape[0] * 4 * len(columns)

@@ -47,7 +47,7 @@ def records(evaluations: dict[Task, list[Evaluation]]) -> list[Record]:
 
 
 def test_what_is_judged_is_what_is_served(timeline: Timeline, evaluations: dict[Task, list[Evaluation]]) -> None:
-    panel = Panel.of(training_folds(timeline, TEST_DATE, QUICK), QUICK.groups)
+    panel = Panel.of(training_folds(timeline, TEST_DATE, QUICK), QUICK)
     frame = timeline.frame(TEST_DATE)
     served = fit_hybrid(panel, QUICK, influence=True, churn=True).said(frame)
     assert served.margin is not None

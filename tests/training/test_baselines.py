@@ -27,7 +27,7 @@ def scores(engine: DuckDB) -> tuple[list[str], dict[str, list[float]]]:
         engine=engine,
     )
     timeline = Timeline(tables)
-    found = koc_baselines(timeline.matrix(day(30)), timeline.snapshot(day(30)))
+    found = koc_baselines(timeline.matrix(day(30)), timeline.tables.dataset.time.horizon)
     return timeline.matrix(day(30)).users.tolist(), {name: score.tolist() for name, score in found.items()}
 
 
@@ -70,7 +70,7 @@ def test_without_ties_degree_counts_the_people_moved(engine: DuckDB) -> None:
         engine=engine,
     )
     timeline = Timeline(tables)
-    found = koc_baselines(timeline.matrix(day(10)), timeline.snapshot(day(10)))
+    found = koc_baselines(timeline.matrix(day(10)), timeline.tables.dataset.time.horizon)
     assert found["degree"].tolist() == [2, 1, 0]
     assert "pagerank" not in found
 
@@ -79,11 +79,11 @@ def test_churn_is_likelier_after_long_silence_and_few_orders(engine: DuckDB) -> 
     orders = [("a", 1), ("b", 5), ("b", 8), ("c", 9)]
     rows = [{"user_id": user, "ordered_at": day(at)} for user, at in orders]
     timeline = Timeline(world(orders=rows, until=day(20), engine=engine))
-    found = churn_baselines(timeline.matrix(day(10)), timeline.snapshot(day(10)))
+    found = churn_baselines(timeline.matrix(day(10)), timeline.tables.dataset.time.horizon)
     assert {name: score.tolist() for name, score in found.items()} == {"recency": [9, 2, 1], "activity": [-1, -2, -1]}
     # Orders beyond the lookback are unknown to features: such people are the likeliest to have left.
     short = world(orders=rows, until=day(20), engine=engine, settings={"lookback": timedelta(days=4)})
     timeline = Timeline(short)
-    recency = churn_baselines(timeline.matrix(day(10)), timeline.snapshot(day(10)))["recency"]
+    recency = churn_baselines(timeline.matrix(day(10)), timeline.tables.dataset.time.horizon)["recency"]
     assert recency[-2:].tolist() == [2, 1]
     assert (recency[:-2] > 2).all()

@@ -35,7 +35,8 @@ def fitted(
 ) -> tuple[ChurnTrees, Floats, Flags]:
     churned = np.concatenate([label for _, label in rows])
     frames, groups = [frame for frame, _ in rows], np.arange(len(churned)) % settings.groups
-    return *fit_churn_trees(frames, churned, groups, COLUMNS, settings, standing=standing), churned
+    buyers = [frame.churn_population for frame in frames]
+    return *fit_churn_trees(frames, buyers, churned, groups, COLUMNS, settings, standing=standing), churned
 
 
 def model_of(rows: Sequence[Rows], settings: TrainSettings = SETTINGS, *, standing: bool = False) -> ChurnModel:
@@ -85,6 +86,17 @@ def test_only_the_churn_population_teaches() -> None:
     one, other = (fitted([(each, label[buyers])])[1] for each in (some, few))
     assert len(one) == 400
     np.testing.assert_array_equal(one, other)
+
+
+def test_standings_of_some_rows_are_those_among_all_buyers() -> None:
+    frame, label = rows_of(0.3, rows=600)
+    some = np.random.default_rng(0).random(600) < 0.3
+    trees, unseen = fit_churn_trees(
+        [frame], [some], label[some], np.arange(some.sum()) % 2, COLUMNS, SETTINGS, standing=True
+    )
+    assert unseen.shape == (some.sum(),)
+    members = [replace(trees, boosters=[booster]).odds(frame)[some] for booster in trees.boosters]
+    np.testing.assert_array_equal(unseen, np.where(np.arange(some.sum()) % 2 == 0, *members))
 
 
 def test_standings_are_percentiles_among_the_buyers_of_the_date() -> None:

@@ -5,12 +5,15 @@ import pytest
 
 from features.errors import TrainingError
 from tests.training.frames import random_frame
+from tests.worlds import day
 from training.crossfit import cross_fit, people_in_groups
+from training.folds import Fold, Panel
 from training.frame import Frame
 from training.gnn_fit import fit_gnn
-from training.ranker import fit_ranker
+from training.hybrid import ranker_view
 from training.settings import TrainSettings
 from training.tie_model import fit_tie_model
+from training.timeline import Labels
 
 QUICK = TrainSettings(groups=2, rounds=10, epochs=2, width=8, threads=2)
 
@@ -83,17 +86,24 @@ def unseen_of(model: str, frames: list[Frame], labels: list[dict[str, np.ndarray
         unseen = fit_gnn(frames, influence, churned, known, groups, columns, settings)[1]
         return unseen.reshape(2, people, 2)
     if model == "ranker":
-        x = np.concatenate([frame.matrix.x for frame in frames])
-        return fit_ranker(x, influence, groups, columns, settings)[1].reshape(2, people)
-    fitted = fit_tie_model(frames, [label["follows"] for label in labels], [group, group], settings)
+        folds = [Fold(day(20), frame, Labels(*[np.zeros(people)] * 5), frame.users) for frame in frames]
+        drawn = np.random.default_rng(3).random(2 * people) < settings.user_rows / (2 * people)
+        panel = Panel(folds, influence, churned, known, groups, drawn, share=drawn.mean())
+        said = np.full(2 * people, np.nan)
+        said[drawn] = ranker_view(panel, columns, settings).unseen
+        return said.reshape(2, people)
+    follows, everybody = [label["follows"] for label in labels], np.ones(people, bool)
+    fitted = fit_tie_model(frames, follows, [group, group], [everybody, everybody], settings)
     assert fitted
     return fitted[1].reshape(2, people)
 
 
-@pytest.mark.parametrize("tie_rows", [1_000_000, 200])
+@pytest.mark.parametrize("fewer", [{}, {"tie_rows": 200}, {"user_rows": 100}])
 @pytest.mark.parametrize("model", ["ranker", "ties", "gnn"])
-def test_no_label_reaches_what_is_said_unseen_of_its_own_person(frames: list[Frame], model: str, tie_rows: int) -> None:
-    rng, settings = np.random.default_rng(0), replace(QUICK, tie_rows=tie_rows)
+def test_no_label_reaches_what_is_said_unseen_of_its_own_person(
+    frames: list[Frame], model: str, fewer: dict[str, int]
+) -> None:
+    rng, settings = np.random.default_rng(0), replace(QUICK, **fewer)
     labels = [
         {
             "influence": rng.poisson(0.7, len(frame.users)).astype(float),
@@ -112,5 +122,6 @@ def test_no_label_reaches_what_is_said_unseen_of_its_own_person(frames: list[Fra
         label["follows"][own] = 5 - 5 * (label["follows"][own] > 0)
     before, after = (unseen_of(model, frames, some, settings) for some in (labels, changed))
     np.testing.assert_array_equal(before[:, person], after[:, person])
+    assert not np.isnan(before[:, person]).all()
     # Others learn from it.
     assert not np.array_equal(before, after)

@@ -153,7 +153,7 @@ def test_likely_followers_are_those_that_the_tie_model_expects() -> None:
 def test_a_dataset_of_one_table_is_explained(table: str) -> None:
     timeline = Timeline(busy_world(table, engine=DuckDB(threads=1)))
     settings = TrainSettings(dates=1, groups=2, rounds=5, width=8, epochs=2)
-    panel = Panel.of(training_folds(timeline, day(60), settings), settings.groups)
+    panel = Panel.of(training_folds(timeline, day(60), settings), settings)
     hybrid = fit_hybrid(panel, settings, influence=True, churn=False)
     frame = timeline.frame(day(60))
     said, rows = hybrid.said(frame), range(len(frame.users))

@@ -2,6 +2,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from tests.training.frames import frame_of, random_frame
 from training.frame import Frame
@@ -152,3 +153,22 @@ def test_the_shortest_of_schedules_is_fitted_too(epochs: int) -> None:
     gnn, unseen = fitted([frame], influence, replace(QUICK, epochs=epochs))
     assert np.isfinite(unseen).all()
     assert np.isfinite(gnn.outputs(frame)).all()
+
+
+def test_of_many_rows_every_epoch_sees_others(
+    frames: list[Frame], influence: Floats, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    met: list[int] = []
+    drawn = torch.randperm
+    monkeypatch.setattr(torch, "randperm", lambda rows: met.append(rows) or drawn(rows))
+    some, all_of_them = (fitted(frames, influence, replace(QUICK, user_rows=rows, epochs=3)) for rows in (50, 300))
+    assert met == [300] * 6
+    assert len(some[1]) == 300
+    assert not np.array_equal(some[1], all_of_them[1])
+    np.testing.assert_array_equal(all_of_them[1], fitted(frames, influence, replace(QUICK, epochs=3))[1])
+
+
+def test_rows_left_out_of_one_epoch_teach_in_another() -> None:
+    frame, influence = planted(0)
+    settings = TrainSettings(groups=2, epochs=240, width=16, user_rows=500)
+    assert auroc(influence > 0, fitted([frame], influence, settings)[1][:, 0]) > 0.85

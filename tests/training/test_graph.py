@@ -50,29 +50,29 @@ def test_purchases_weigh_by_recency_and_by_how_rare_the_subject_is(frame: Frame)
 
 def test_paths_are_named_from_the_user_outwards(frame: Frame) -> None:
     wide = {"followers": (FOLLOWERS,), "followed": (FOLLOWED,), "alike": (BUYS, BOUGHT_BY)}
-    assert dict(paths(build_graph(frame), 1)) == wide
-    two = dict(paths(build_graph(frame), 2))
+    assert dict(paths(build_graph(frame).edge_types, 1)) == wide
+    two = dict(paths(build_graph(frame).edge_types, 2))
     assert [*two][:3] == [*wide]
     # Nine pairs, without that of people alike to people alike.
     assert len(two) == 3 + 8
     assert "alike_of_alike" not in two
     assert two["followers_of_followed"] == (FOLLOWERS, FOLLOWED)
     assert two["alike_of_followers"] == (BUYS, BOUGHT_BY, FOLLOWERS)
-    assert len(dict(paths(build_graph(frame), 3))) == 3 + 8 + 22
+    assert len(dict(paths(build_graph(frame).edge_types, 3))) == 3 + 8 + 22
 
 
 def test_parts_of_the_graph_may_be_left_out(frame: Frame) -> None:
     np.testing.assert_allclose(dense(build_graph(frame, ["strength"]), FOLLOWERS)[0], [0, 0.5, 0.5, 0])
-    assert [name for name, _ in paths(build_graph(frame, ["ties"]), 2)] == ["alike"]
-    assert [name for name, _ in paths(build_graph(frame, ["items"]), 1)] == ["followers", "followed"]
-    assert not [*paths(build_graph(frame, ["ties", "items"]), 2)]
+    assert [name for name, _ in paths(build_graph(frame, ["ties"]).edge_types, 2)] == ["alike"]
+    assert [name for name, _ in paths(build_graph(frame, ["items"]).edge_types, 1)] == ["followers", "followed"]
+    assert not [*paths(build_graph(frame, ["ties", "items"]).edge_types, 2)]
 
 
 def test_kinds_have_paths_of_their_own_where_there_are_several() -> None:
     kinds = [{"kind_friend": 1.0}, {"kind_follow": 1.0}, {"kind_friend": 1.0, "kind_follow": 1.0}]
     ties = [{**tie, "kind_friend": 0.0, "kind_follow": 0.0, **kind} for tie, kind in zip(TIES[:3], kinds, strict=True)]
     graph = build_graph(frame_of(USERS, X, ties=ties))
-    known = dict(paths(graph, 2))
+    known = dict(paths(graph.edge_types, 2))
     one_hop = [name for name in known if "_of_" not in name]
     assert one_hop == ["followers", "followed", "followers_kind_friend", "followed_kind_friend",
                        "followers_kind_follow", "followed_kind_follow"]  # fmt: skip
@@ -91,15 +91,16 @@ def test_kinds_are_those_that_any_frame_has_and_can_be_left_out() -> None:
     assert kinds_of([friends]) == ["kind_friend"]
     assert kinds_of([friends, follows]) == ["kind_friend", "kind_follow"]
     # The paths of one date must not depend on whether another kind is there on that date.
-    assert [name for name, _ in paths(build_graph(friends), 1)][2:] == ["followers_kind_friend", "followed_kind_friend"]
-    assert [name for name, _ in paths(build_graph(friends, ["kinds"]), 1)] == ["followers", "followed"]
+    named = [name for name, _ in paths(build_graph(friends).edge_types, 1)]
+    assert named[2:] == ["followers_kind_friend", "followed_kind_friend"]
+    assert [name for name, _ in paths(build_graph(friends, ["kinds"]).edge_types, 1)] == ["followers", "followed"]
 
 
 @pytest.mark.parametrize("bought", [None, []])
 def test_users_alone_are_a_graph_without_paths(bought: list[tuple[str, str, float]] | None) -> None:
     graph = build_graph(frame_of(USERS, X, bought=bought))
     assert graph["user"].num_nodes == 4
-    assert not [*paths(graph, 2)]
+    assert not [*paths(graph.edge_types, 2)]
 
 
 def test_followers_who_never_acted_alone_carry_nothing() -> None:

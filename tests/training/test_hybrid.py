@@ -41,7 +41,7 @@ def fitted(timeline: Timeline) -> Hybrid:
 
 
 def panel_of(timeline: Timeline) -> Panel:
-    return Panel.of(training_folds(timeline, day(60), SMALL), SMALL.groups)
+    return Panel.of(training_folds(timeline, day(60), SMALL), SMALL)
 
 
 @pytest.fixture(scope="module")

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -31,9 +32,14 @@ def rows() -> list[tuple[Frame, Floats, Groups]]:
 def fitted(
     rows: list[tuple[Frame, Floats, Groups]], settings: TrainSettings = SETTINGS, without: tuple[str, ...] = ()
 ) -> tuple[TieModel, Floats]:
-    found = fit_tie_model(*([*column] for column in zip(*rows, strict=True)), settings, without)
+    frames, follows, groups = ([*column] for column in zip(*rows, strict=True))
+    found = fit_tie_model(frames, follows, groups, everybody(groups), settings, without)
     assert found
     return found
+
+
+def everybody(groups: Sequence[Groups]) -> list[np.ndarray]:
+    return [np.ones(len(group), bool) for group in groups]
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +77,16 @@ def test_unseen_margins_are_of_the_member_that_has_not_seen_the_influencer(rows:
     np.testing.assert_array_equal(unseen, np.concatenate([model.margin(frame, groups) for frame, _, groups in rows]))
     both = np.mean([member.follow_ups(frame) for member in members], axis=0)
     np.testing.assert_allclose(model.follow_ups(frame), both, rtol=1e-12)
+
+
+def test_some_users_are_told_of_as_all_are(rows: list[tuple[Frame, Floats, Groups]]) -> None:
+    frames, follows, groups = ([*column] for column in zip(*rows, strict=True))
+    some = [np.random.default_rng(0).random(400) < 0.2 for _ in groups]
+    found = fit_tie_model(frames, follows, groups, some, SETTINGS)
+    assert found
+    model, unseen = fitted(rows)
+    np.testing.assert_array_equal(found[1], unseen[np.concatenate(some)])
+    np.testing.assert_array_equal(model.margin(frames[0], rows=some[0]), model.margin(frames[0])[some[0]])
 
 
 def test_what_is_read_of_a_tie(model: TieModel) -> None:
@@ -123,14 +139,14 @@ def test_with_too_few_ties_that_carried_anything_there_is_no_model() -> None:
             kept[carried[groups[frame.ties.influencers[carried]] == group][:count]] = 1.0
         return kept
 
-    assert fit_tie_model([frame], [only(20)], [groups], SETTINGS)
+    assert fit_tie_model([frame], [only(20)], [groups], everybody([groups]), SETTINGS)
     # One member would have learned from 19.
     one_less = only(20)
     one_less[np.flatnonzero(one_less)[-1]] = 0.0
-    assert fit_tie_model([frame], [one_less], [groups], SETTINGS) is None
-    assert fit_tie_model([frame], [np.zeros(len(follows))], [groups], SETTINGS) is None
+    assert fit_tie_model([frame], [one_less], [groups], everybody([groups]), SETTINGS) is None
+    assert fit_tie_model([frame], [np.zeros(len(follows))], [groups], everybody([groups]), SETTINGS) is None
     bare = frame_of(["a", "b"], {"acts_10d": [1.0, 2.0]})
-    assert fit_tie_model([bare], [np.zeros(0)], [np.array([0, 1])], SETTINGS) is None
+    assert fit_tie_model([bare], [np.zeros(0)], [np.array([0, 1])], [np.ones(2, bool)], SETTINGS) is None
 
 
 def test_the_same_rows_give_the_same_bits_on_any_number_of_threads(rows: list[tuple[Frame, Floats, Groups]]) -> None:

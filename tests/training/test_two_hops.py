@@ -85,7 +85,7 @@ def market(seed: int, *, planted: bool) -> Tables:
 def judged(seed: int, *, planted: bool) -> dict[str, float]:
     """Model -> average precision on the last closed date, each learned from the date before."""
     timeline, as_of = Timeline(market(seed, planted=planted)), day(DAYS - HORIZON)
-    panel = Panel.of(training_folds(timeline, as_of, SETTINGS), SETTINGS.groups)
+    panel = Panel.of(training_folds(timeline, as_of, SETTINGS), SETTINGS)
     frame, truth = timeline.frame(as_of), timeline.labels(as_of).influence > 0
     own, every = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
     margins = {
