@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import ibis.expr.types as ir
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.evidence import follow_ups, next_items
-from features.snapshot import Snapshot
-from training.reasons import BETWEEN, LANGUAGES, Language
+# A running service reads evidence that was written before: what makes it, and loads slowly, is named where it is used.
+if TYPE_CHECKING:
+    import ibis.expr.types as ir
 
-FRESH: Mapping[Language, tuple[str, ...]] = {
+    from features.snapshot import Snapshot
+    from training.reasons import Language
+
+FRESH: Mapping["Language", tuple[str, ...]] = {
     "en": (
         "bought on {date}",
         "people around who have not: {open_people} of {people}",
@@ -22,7 +24,7 @@ FRESH: Mapping[Language, tuple[str, ...]] = {
 }
 """Of an item that the user bought within the attribution window of ``{days}`` days."""
 
-BEFORE: Mapping[Language, tuple[str, ...]] = {
+BEFORE: Mapping["Language", tuple[str, ...]] = {
     "en": (
         "people moved to it before: {moved}",
         "follow-ups in its category: {moved_in_category}",
@@ -57,8 +59,11 @@ class Evidence:
         return Evidence(*kept)
 
 
-def evidence_of(snapshot: Snapshot, users: pa.Array) -> Evidence:
+def evidence_of(snapshot: "Snapshot", users: pa.Array) -> Evidence:
     """Evidence for ``users`` (ids) from a prepared snapshot; every event lies before its ``as_of``."""
+    from features.evidence import follow_ups, next_items
+    from training.reasons import LANGUAGES
+
     if not len(users):
         return Evidence.none()
     zone = snapshot.source.dataset.zone
@@ -72,7 +77,9 @@ def evidence_of(snapshot: Snapshot, users: pa.Array) -> Evidence:
     return Evidence(_as(followed, _follow_up_schema(zone)), _as(options, _NEXT_ITEM_SCHEMA))
 
 
-def _because(row: Mapping[str, Any], days: int, language: Language) -> str:
+def _because(row: Mapping[str, Any], days: int, language: "Language") -> str:
+    from training.reasons import BETWEEN
+
     fresh = row["taken_at"] is not None
     facts = {**row, "days": days, "date": f"{row['taken_at']:%Y-%m-%d}" if fresh else ""}
     texts = (FRESH if fresh else BEFORE)[language]
@@ -80,7 +87,7 @@ def _because(row: Mapping[str, Any], days: int, language: Language) -> str:
     return BETWEEN[language].join(said)
 
 
-def _sorted(snapshot: Snapshot, rows: ir.Table) -> pa.Table:
+def _sorted(snapshot: "Snapshot", rows: "ir.Table") -> pa.Table:
     return snapshot.engine.to_arrow(rows).sort_by([("user_id", "ascending"), ("place", "ascending")])
 
 
