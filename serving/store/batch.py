@@ -1,43 +1,42 @@
 """One batch of scores, open for reading."""
 
-import functools
-import operator
-from collections.abc import Mapping
-from functools import cache, cached_property
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property, lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from features.errors import ScoresError
-from serving.criteria import PRIOR
 from serving.evidence import Evidence
-from serving.store.filters import (
-    CATEGORY,
-    CONSENT,
-    CONSENTED,
-    REACHABLE,
-    ColumnInfo,
-    Condition,
-    Filters,
-    some,
-    unknown_column,
-)
+from serving.store.arrays import Arrays, mapped
+from serving.store.categories import Categories
+from serving.store.columns import Label, Number
+from serving.store.conditions import Among, Check, check_label, check_number
+from serving.store.filters import CATEGORY, CONSENT, CONSENTED, REACHABLE, ColumnInfo, Filters, listed, unknown_column
+from serving.store.index import hash_ids, packed
 from serving.store.manifest import checked, read_manifest
-from serving.store.schemas import CATEGORIES, COMMUNITIES, FOLLOW_UPS, NEXT_ITEMS, SERVED, TIES
+from serving.store.records import Records
+from serving.store.schemas import CATEGORIES, COMMUNITIES, FOLLOW_UPS, INDEX, NEXT_ITEMS, RECORDS, SERVING, TABLE, TIES
+from serving.store.search import Ranking, best_by, best_rows
 
 Rows = NDArray[np.int64]
 NO_FILTERS: Filters = {}
 SCORE = "koc_score"
-CHURN_ONLY = "the current scores rate churn only: nothing tells who moved whom; map ties, shares or referrers"
+RANKINGS = 8
+"""Orders by category that are kept: 12 bytes a user each."""
 
 
 class Batch:
     """Immutable; its rows are 0 to ``len(batch) - 1``, best ``koc_score`` first.
+
+    What queries read is checked when the batch opens, the rest when it is first read. The files stay readable for as long
+    as the batch is held, whatever the store does.
 
     Raises:
         ScoresError: the manifest, or a file, is missing or altered.
@@ -46,8 +45,16 @@ class Batch:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        source = pa.memory_map(str(checked(folder, self.manifest, SERVED)))
-        self._users = pa.ipc.open_file(source).read_all()
+        with ThreadPoolExecutor(2) as pool:
+            # Small beside large: the two largest files at once.
+            list(pool.map(lambda name: checked(folder, self.manifest, name), SERVING))
+        self._users = mapped(folder / TABLE).read_all()
+        self._index = Arrays(folder / INDEX)
+        self._records = Records(folder / RECORDS, self._index["records:starts"])
+        self._categories = Categories(self._index, len(self))
+        self._checked = lru_cache(None)(lambda name: checked(folder, self.manifest, name))
+        self._ranking = lru_cache(RANKINGS)(self._ranked)
+        self._reachable = lru_cache(None)(self._consenting)
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -57,142 +64,163 @@ class Batch:
         """Column -> what it holds, in the order of the table."""
         found = {}
         for name in self._users.column_names:
-            column = self._users[name]
-            if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-                known = self.values(name)[~np.isnan(self.values(name))]
-                ends = (float(known.min()), float(known.max())) if len(known) else (None, None)
-                found[name] = ColumnInfo(name, "number", (), *ends)
-            elif name == "user_id":
-                found[name] = ColumnInfo(name, "id")
-            elif name in ("reason", "reason_zh"):
-                found[name] = ColumnInfo(name, "text")
-            else:
-                found[name] = ColumnInfo(name, "label", tuple(sorted(pc.unique(column).drop_null().to_pylist())))
+            column = self._filterable.get(name)
+            found[name] = ColumnInfo(name, self._index.strings(f"kind:{name}")[0]) if column is None else column.info
         return found
+
+    @cached_property
+    def _filterable(self) -> Mapping[str, Label | Number]:
+        made = {"label": Label, "number": Number}
+        kinds = {name: self._index.strings(f"kind:{name}")[0] for name in self._users.column_names}
+        return {name: made[kind](name, self._index) for name, kind in kinds.items() if kind in made}
 
     def select(
         self, filters: Filters, limit: int | None = None, by: str = SCORE, start: int = 0, within: Filters = NO_FILTERS
     ) -> Rows:
         """Rows that pass, best first: by falling ``by``, equal ones by score; places ``start`` to ``start + limit``.
 
-        ``within``: further filters that hold too, such as what a key may see.
+        Who has no value of ``by`` is left out. With a ``category``, ``by`` is weighed as in `category_score`. ``within``:
+        further filters that hold too, such as what a key may see; their ``category`` asks for a record in it.
 
         Raises:
             ScoresError: an unknown column or value.
         """
-        values = self.values(by) if by in self.columns else None
-        if values is None or (len(values) and np.isnan(values).all()):
-            if by == SCORE:
-                raise ScoresError(CHURN_ONLY)
-            raise ScoresError(f"the current scores have no {by}: no amounts are mapped, or nobody moved anybody; use score")
-        if category := filters.get(CATEGORY):
-            values = self.category_score(str(category), by)
-        order = np.argsort(-values, kind="stable")
-        passing = self.mask(filters) & self.mask(within) & ~np.isnan(values)
-        found: Rows = order[passing[order]]
-        return found[start : None if limit is None else start + limit]
+        need = len(self) if limit is None else min(start + limit, len(self))
+        category = filters.get(CATEGORY)
+        ranking = self._ranking(by, None if category is None else str(category))
+        checks = self._checks(filters, within)
+        in_order = ranking.order is None
+        rows = best_rows(checks, len(self), need) if in_order else best_by(ranking, checks, len(self), need)
+        return rows[start:].astype(np.int64)
 
-    def mask(self, filters: Filters) -> NDArray[np.bool_]:
-        """(rows,) who passes; ``category`` takes out nobody.
+    def mask(self, filters: Filters, within: Filters = NO_FILTERS) -> NDArray[np.bool_]:
+        """(rows,) who passes; the ``category`` of ``filters`` takes out nobody, that of ``within`` as in `select`.
 
         Raises:
             ScoresError: an unknown column or value.
         """
         passing = np.ones(len(self), dtype=bool)
-        for name, condition in filters.items():
-            if name != CATEGORY:
-                passing &= self._passing(name, condition)
+        for check in self._checks(filters, within):
+            passing &= check.everybody()
         return passing
 
-    def _passing(self, name: str, condition: Condition) -> NDArray[np.bool_]:
+    def _checks(self, filters: Filters, within: Filters) -> list[Check]:
+        found = [self._check(name, condition) for name, condition in filters.items() if name != CATEGORY]
+        for name, condition in within.items():
+            if name == CATEGORY:
+                found.append(self._categories.with_record([condition] if isinstance(condition, str) else condition))
+            else:
+                found.append(self._check(name, condition))
+        return found
+
+    def _check(self, name: str, condition: Any) -> Check:
         if name == REACHABLE:
-            wanted = f"{CONSENT}{condition}"
-            columns = [column for column in self.columns if column == wanted or column.startswith(f"{wanted}_")]
-            if not columns:
-                raise ScoresError(f"nobody's consent for {condition!r} is known")
-            said = [[str(value).strip().lower() in CONSENTED for value in self.values(column)] for column in columns]
-            return np.any(np.array(said, dtype=bool).reshape(len(columns), len(self)), axis=0)
-        info = self.columns.get(name)
-        if info is None or not info.filterable:
+            return self._reachable(condition if isinstance(condition, str) else tuple(condition))
+        column = self._filterable.get(name)
+        if column is None:
             raise unknown_column(name, self.columns)
-        values = self.values(name)
-        if isinstance(condition, Mapping):
-            passing = ~np.isnan(values)
-            if "min" in condition:
-                passing &= values >= condition["min"]
-            if "max" in condition:
-                passing &= values <= condition["max"]
-            return passing
-        wanted_values = [condition] if isinstance(condition, str | float | int | bool | None) else list(condition)
-        if info.kind == "label":
-            for value in wanted_values:
-                if value is not None and value not in info.values:
-                    raise ScoresError(f"no user has {name} {value!r}; choose from {some(str(value), info.values)}")
-        return np.array([value in wanted_values for value in values], dtype=bool)
+        return check_label(column, condition) if isinstance(column, Label) else check_number(column, condition)
+
+    def _consenting(self, channels: str | tuple[str, ...]) -> Check:
+        """Who consents to any of the channels: ``sms`` is ``consent_sms`` or ``consent_sms_PURPOSE`` for any purpose."""
+        passing = np.zeros(len(self), dtype=bool)
+        for channel in (channels,) if isinstance(channels, str) else channels:
+            wanted = f"{CONSENT}{channel}"
+            columns = [
+                self._filterable[name] for name in self._filterable if name == wanted or name.startswith(f"{wanted}_")
+            ]
+            if not columns:
+                known = [name.removeprefix(CONSENT) for name in self._filterable if name.startswith(CONSENT)]
+                raise ScoresError(f"no attribute tells who consents to {channel!r}; choose from {listed(channel, known)}")
+            for column in columns:
+                if isinstance(column, Label):
+                    said = [label for label in column.labels if label.strip().lower() in CONSENTED]
+                    passing |= check_label(column, said).everybody()
+        return Among(packed(passing), len(self))
 
     def category_score(self, category: str, by: str = SCORE) -> NDArray[np.float64]:
-        """(rows,) what ``by`` expects times the share of influence that falls into the category.
-
-        The share is a user's own record, backed by ``PRIOR`` people at the market's share, so that one lucky follow-up does
-        not beat a long record, and people without a record are ranked too.
+        """(rows,) what ``by`` expects times the share of a user's influence that falls into the category.
 
         Raises:
-            ScoresError: nobody moved anybody in that category.
+            ScoresError: nobody moved anybody in that category, or the scores have no ``by``.
         """
-        influence = self.categories()
-        known = sorted(set(influence["category"].to_pylist()))
-        if category not in known:
-            raise ScoresError(f"nobody moved anybody in category {category!r}; choose from {some(category, known)}" if known
-                              else "the current scores know no category: their dataset maps no items.category")  # fmt: skip
-        total = influence.group_by("user_id").aggregate([("influence", "sum")])
-        inside = influence.filter(pc.equal(influence["category"], category))
-        moved, moved_inside = self._looked_up(total, "influence_sum"), self._looked_up(inside, "influence")
-        market = pc.sum(inside["influence"]).as_py() / pc.sum(influence["influence"]).as_py()
-        score: NDArray[np.float64] = self.values(by) * (moved_inside + PRIOR * market) / (moved + PRIOR)
-        return score
+        return self._ranking(by, category).values
 
-    def _looked_up(self, rows: pa.Table, column: str) -> NDArray[np.float64]:
-        place = pc.index_in(self._users["user_id"], value_set=rows["user_id"].combine_chunks())
-        found: NDArray[np.float64] = pc.fill_null(pc.take(rows[column], place), 0.0).to_numpy()
-        return found
+    def _ranked(self, by: str, category: str | None) -> Ranking:
+        column = self._filterable.get(by)
+        if not isinstance(column, Number) or (len(self) and not column.known):
+            if by == SCORE:
+                raise ScoresError(
+                    "the current scores rate churn only: nothing tells who moved whom; map ties, shares or referrers"
+                )
+            raise ScoresError(f"the current scores have no {by}: no amounts are mapped, or nobody moved anybody; use score")
+        if category is not None:
+            return self._categories.ranking(column.values, category)
+        whole = by == SCORE and column.known == len(self)
+        return Ranking(column.values, None if whole else column.rising[::-1])
 
-    def rows_of(self, user_ids: list[str]) -> Rows:
+    def rows_of(self, user_ids: Sequence[str]) -> Rows:
         """(n,) the row of each user; -1 for those not in the batch."""
-        place = pc.index_in(pa.array(user_ids, pa.string()), value_set=self._users["user_id"].combine_chunks())
-        found: Rows = pc.fill_null(place, -1).to_numpy().astype(np.int64)
+        hashes, rows, wanted = self._index["id:hashes"], self._index["id:rows"], hash_ids(user_ids)
+        place, found = np.searchsorted(hashes, wanted), np.full(len(wanted), -1, np.int64)
+        asked = pa.array(user_ids, pa.string())
+        ids = self._users["user_id"]
+        # Two ids may have one hash, so those after the first with it are asked as well.
+        open_ = np.arange(len(wanted))
+        while len(open_ := open_[place[open_] < len(hashes)]) and len(open_ := open_[hashes[place[open_]] == wanted[open_]]):
+            row = rows[place[open_]]
+            same = pc.equal(ids.take(pa.array(row)).combine_chunks(), asked.take(pa.array(open_))).to_numpy(
+                zero_copy_only=False
+            )
+            found[open_[same]] = row[same]
+            place[open_] += 1
+            open_ = open_[~same]
         return found
 
-    def table(self, rows: Rows | None = None, columns: list[str] | None = None) -> pa.Table:
+    def table(self, rows: Rows | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The scores of ``rows`` in their order, by default of all; columns as in `score_users`."""
         users = self._users if columns is None else self._users.select(columns)
         return users if rows is None else users.take(pa.array(rows))
 
     def json(self, rows: Rows) -> bytes:
-        """A JSON array with one object per row."""
-        return orjson.dumps(self.table(rows).to_pylist())
+        """A JSON array with one object per row, its keys as the columns."""
+        return self._records.array(rows)
 
-    def values(self, column: str) -> NDArray[np.generic]:
-        """(rows,) numbers as float64, NaN where unknown; of other columns, objects, None where unknown."""
-        found = self._users[column]
-        if pa.types.is_floating(found.type) or pa.types.is_integer(found.type):
-            numbers: NDArray[np.generic] = found.cast(pa.float64()).to_numpy()
-            return numbers
-        return np.array(found.to_pylist(), dtype=object)
+    def values(self, column: str) -> NDArray[Any]:
+        """(rows,) numbers as float64, NaN where unknown; of other columns, objects, None where unknown.
 
-    def codes(self, column: str) -> NDArray[np.generic]:
-        """(rows,) of a label: the place of each value in ``columns[column].values``; that many where unknown."""
-        labels = {value: code for code, value in enumerate(self.columns[column].values)}
-        return np.array([labels.get(value, len(labels)) for value in self.values(column)], dtype=np.uint16)
+        Raises:
+            ScoresError: there is no such column.
+        """
+        found = self._filterable.get(column)
+        if isinstance(found, Number):
+            return found.values
+        if isinstance(found, Label):
+            return np.array([*found.labels, None], dtype=object)[found.codes]
+        if column not in self.columns:
+            raise ScoresError(f"the current scores have no {column}; choose from {listed(column, self.columns)}")
+        return np.array(self._users[column].to_pylist(), dtype=object)
+
+    def codes(self, column: str) -> NDArray[Any]:
+        """(rows,) of a label: the place of each value in ``columns[column].values``; that many where unknown.
+
+        Raises:
+            ScoresError: there is no such column, or it holds no labels.
+        """
+        found = self._filterable.get(column)
+        if not isinstance(found, Label):
+            labels = [name for name, info in self.columns.items() if info.kind == "label"]
+            raise ScoresError(f"the current scores have no labels {column}; choose from {listed(column, labels)}")
+        return found.codes
 
     def evidence(self) -> Evidence:
         """Who followed the explained users, and what to hand them next."""
         return Evidence(pq.read_table(self._checked(FOLLOW_UPS)), pq.read_table(self._checked(NEXT_ITEMS)))
 
-    def ties(self, influencers: pa.Array | None = None, *, followers: pa.Array | None = None) -> pa.Table:
-        """Ties with what each is expected to carry, of ``influencers`` and ``followers`` (ids) alone where given."""
-        given = {"influencer_id": influencers, "user_id": followers}
-        asked = [pc.field(name).isin(ids) for name, ids in given.items() if ids is not None]
-        return pq.read_table(self._checked(TIES), filters=functools.reduce(operator.and_, asked) if asked else None)
+    def ties(self, influencers: pa.Array | None = None) -> pa.Table:
+        """Ties with what each is expected to carry, of ``influencers`` (ids) alone where given."""
+        wanted = None if influencers is None else pc.field("influencer_id").isin(influencers)
+        return pq.read_table(self._checked(TIES), filters=wanted)
 
     def categories(self) -> pa.Table:
         """Influence by user and category; columns as in `category_influence`."""
@@ -201,7 +229,3 @@ class Batch:
     def communities(self) -> pa.Table:
         """Churn by community; columns as in `community_churn`."""
         return pq.read_table(self._checked(COMMUNITIES))
-
-    @cache  # noqa: B019
-    def _checked(self, name: str) -> Path:
-        return checked(self.folder, self.manifest, name)

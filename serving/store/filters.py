@@ -41,17 +41,18 @@ class ColumnInfo:
         return self.kind in ("number", "label")
 
 
-def some(wrong: str, valid: Iterable[str], most: int = 20) -> str:
+def listed(wrong: str, valid: Iterable[str], most: int = 20) -> str:
     """``valid`` as a list to read; of many, those like ``wrong`` first."""
     known = list(valid)
     if len(known) <= most:
-        return ", ".join(known)
+        return ", ".join(known) or "nothing"
     close = difflib.get_close_matches(wrong, known, n=5, cutoff=0.5)
-    shown = close + [name for name in known if name not in close][: most - len(close)]
+    shown = [*close, *(name for name in known if name not in close)][:most]
     return f"{', '.join(shown)} ..."
 
 
 def unknown_column(name: str, columns: Mapping[str, ColumnInfo]) -> ScoresError:
     """The error for a column that filters cannot name."""
     valid = [*(known for known, info in columns.items() if info.filterable), CATEGORY, REACHABLE]
-    return ScoresError(f"the current scores have no {name} to filter by; choose from {some(name, valid)}")
+    what = f"{name} holds no numbers or labels" if name in columns else f"the current scores have no {name}"
+    return ScoresError(f"{what} to filter by; choose from {listed(name, valid)}")

@@ -8,8 +8,8 @@ FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
 EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES)
 """Parquet, for whoever reads a batch with other tools, and for what is read now and then."""
 
-SERVED = "users.arrow"
-SERVING = (SERVED,)
+TABLE, INDEX, RECORDS = "users.arrow", "index.arrow", "users.jsonl"
+SERVING = (TABLE, INDEX, RECORDS)
 """What queries read: mapped into memory, so written without compression."""
 
 TIES_SCHEMA = pa.schema(

@@ -10,14 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from features.errors import ScoresError
 from serving.evidence import Evidence
+from serving.store.arrays import write_arrays
 from serving.store.batch import Batch
+from serving.store.index import index_categories, index_users
 from serving.store.manifest import Manifest, read_manifest, sha256
-from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, SERVED, TIES_SCHEMA
+from serving.store.records import write_records
+from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, RECORDS, TABLE, TIES_SCHEMA
 
 CURRENT = "current"
 ABANDONED = 86_400.0
@@ -42,25 +46,29 @@ class ScoreStore:
         model: str,
         as_of: datetime,
         keep: int | None = None,
+        mark: str | None = None,
     ) -> Manifest:
         """Write a batch and make it current; until the last step the previous batch stays.
 
         ``evidence``: None where nobody is explained. ``ties``: None without a tie model.
         ``communities``: None where nobody is known to be a member. ``keep``: batches that stay, this one among them, the
-        latest written first; None keeps all.
+        latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds it again with
+        `marked`; None takes a new one.
         """
         evidence = evidence or Evidence.none()
         ties = TIES_SCHEMA.empty_table() if ties is None else ties
         communities = COMMUNITIES_SCHEMA.empty_table() if communities is None else communities
         users = best_first(users)
         tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities)
-        batch = f"{as_of:%Y%m%dT%H%M}-{uuid.uuid4().hex[:8]}"
+        batch = f"{as_of:%Y%m%dT%H%M}-{mark or uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
+        # Of an attempt under the same mark that was killed.
+        shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
             for name, table in zip(EXCHANGE, tables, strict=True):
                 pq.write_table(table, partial / name)
-            write_serving(users, partial)
+            write_serving(users, categories, partial)
             checksums = {path.name: sha256(path) for path in sorted(partial.iterdir())}
             manifest = Manifest(
                 batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums,
@@ -73,13 +81,25 @@ class ScoreStore:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
+        self._switch(batch)
+        self._clear(keep)
+        return manifest
+
+    def marked(self, mark: str) -> Manifest | None:
+        """The batch whose name ends with ``mark``, if it was written; current, unless later ones were written since."""
+        batches = self.batches()
+        found = next((manifest for manifest in batches if manifest.batch.endswith(f"-{mark}")), None)
+        if found is not None and found is batches[0]:
+            # Its maker may have been killed before the last step.
+            self._switch(found.batch)
+        return found
+
+    def _switch(self, batch: str) -> None:
         pointer = self.folder / f".{CURRENT}-{batch}"
         pointer.write_text(batch, encoding="utf-8")
         _sync(pointer)
         os.replace(pointer, self.folder / CURRENT)
         _sync(self.folder)
-        self._clear(keep)
-        return manifest
 
     def current_id(self) -> str:
         """The batch that is served, by name.
@@ -141,18 +161,23 @@ class ScoreStore:
 
 
 def best_first(users: pa.Table) -> pa.Table:
-    """``users`` by falling score, equal ones and those without a score in the order given."""
+    """``users`` by falling score, equal ones and those without a score in the order given; without NaN."""
+    for place, field in enumerate(users.schema):
+        if pa.types.is_floating(field.type):
+            # A number that is not known is written in one way.
+            users = users.set_column(place, field, pc.if_else(pc.is_nan(users[place]), None, users[place]))
     if "koc_score" not in users.column_names:
         return users
-    score = users["koc_score"].to_numpy().astype(np.float64)
-    falling = np.argsort(-score, kind="stable")
+    falling = np.argsort(-users["koc_score"].to_numpy().astype(np.float64), kind="stable")
     return users if np.array_equal(falling, np.arange(len(users))) else users.take(pa.array(falling))
 
 
-def write_serving(users: pa.Table, folder: Path) -> None:
+def write_serving(users: pa.Table, categories: pa.Table, folder: Path) -> None:
     """Write the files that queries read."""
-    with pa.OSFile(str(folder / SERVED), "wb") as sink, pa.ipc.new_file(sink, users.schema) as writer:
+    with pa.OSFile(str(folder / TABLE), "wb") as sink, pa.ipc.new_file(sink, users.schema) as writer:
         writer.write_table(users.combine_chunks())
+    starts = write_records(users, folder / RECORDS)
+    write_arrays({**index_users(users), **index_categories(users, categories), "records:starts": starts}, folder / INDEX)
 
 
 def _is_name(name: str) -> bool:
