@@ -6,6 +6,7 @@ from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import sqlalchemy as sa
 
 from features.errors import ListError
@@ -21,7 +22,7 @@ from serving.lists.scope import Mask, seen
 from serving.lists.selection import Codes, Limit, Rows, Scores, take, take_apart
 from serving.lists.shortfalls import Shortfall, shortfall
 from serving.store.batch import Batch
-from serving.store.filters import some
+from serving.store.filters import listed
 
 COMMUNITY = "community_id"
 """Column of the community whose members see each other's offers."""
@@ -115,7 +116,7 @@ def _quota(batch: Batch, column: str, wanted: Mapping[str, int]) -> Quota:
     codes, values = _labels(batch, column, "a quota")
     named = [value for value in wanted if value != REST]
     if named and not set(named) & set(values):
-        raise ListError(f"no user has {column} {', '.join(map(repr, named[:5]))}; choose from {some(named[0], values)}")
+        raise ListError(f"no user has {column} {', '.join(map(repr, named[:5]))}; choose from {listed(named[0], values)}")
     # Everybody else is in the group after the named ones: with room where the rest has a number, else with none.
     group = np.full(len(values) + 1, len(named), dtype=np.int64)
     places = {value: place for place, value in enumerate(values)}
@@ -134,9 +135,15 @@ def _most_each(batch: Batch, column: str, most: int) -> Limit:
 def _labels(batch: Batch, column: str, of: str) -> tuple[Codes, tuple[str, ...]]:
     """(rows,) places in the values, as many as there are where unknown; and the values."""
     info = batch.columns.get(column)
+    if info is not None and info.kind == "text":
+        # More values than filters can choose from, such as communities of a large market.
+        coded = batch.table(columns=[column])[column].combine_chunks().dictionary_encode()
+        return pc.fill_null(coded.indices, len(coded.dictionary)).to_numpy().astype(np.int64), tuple(
+            coded.dictionary.to_pylist()
+        )
     if info is None or info.kind != "label":
-        known = [name for name, other in batch.columns.items() if other.kind == "label"]
-        raise ListError(f"{of} by {column!r} needs a column of labels; choose from {some(column, known)}")
+        known = [name for name, other in batch.columns.items() if other.kind in ("label", "text")]
+        raise ListError(f"{of} by {column!r} needs a column of labels; choose from {listed(column, known)}")
     return np.asarray(batch.codes(column), dtype=np.int64), info.values
 
 

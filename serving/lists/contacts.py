@@ -55,9 +55,7 @@ def reserved_by(connection: sa.Connection, moment: datetime, user_id: str, besid
     ).scalar_one_or_none()
 
 
-def _ids(
-    connection: sa.Connection, asked: sa.Select[tuple[str]], column: sa.Column[str], user_id: str | None = None
-) -> list[str]:
+def _ids(connection: sa.Connection, asked: sa.Select[str], column: sa.Column[str], user_id: str | None = None) -> list[str]:
     if user_id is not None:
         asked = asked.where(column == user_id)
-    return [found for (found,) in connection.execute(asked)]
+    return list(connection.execute(asked).scalars())

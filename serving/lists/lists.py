@@ -129,14 +129,17 @@ class Lists:
         Raises:
             NotFoundError: there is no such list, or nobody on it is inside of what the principal sees.
         """
-        with self.database.read() as connection:
-            row = (
-                connection.execute(sa.select(candidate_lists).where(candidate_lists.c.list_id == list_id)).mappings().first()
-            )
-        found = None if row is None else self._seen(principal, row)
+        found = self.find(principal, list_id)
         if found is None:
             raise NotFoundError(f"no list {list_id!r}; GET /v1/candidate-lists tells which there are")
         return found
+
+    def find(self, principal: Principal, list_id: str) -> CandidateList | None:
+        """As `get`, but None where there is no such list."""
+        wanted = sa.select(candidate_lists).where(candidate_lists.c.list_id == list_id)
+        with self.database.read() as connection:
+            row = connection.execute(wanted).mappings().first()
+        return None if row is None else self._seen(principal, row)
 
     def all(self, principal: Principal, *, limit: int = 100, before: datetime | None = None) -> list[CandidateList]:
         """Lists that the principal sees, the latest first; ``before``: only those made earlier."""

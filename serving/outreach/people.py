@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-import pyarrow as pa
 import sqlalchemy as sa
 
 from features.errors import ForbiddenError, NoScoresError
 from serving.access.principal import Principal
-from serving.lists.scope import seen_in
+from serving.lists.scope import seen
 from serving.state.tables import applications, list_members, roster
 from serving.store.batch import Batch
 
@@ -40,9 +39,8 @@ class People:
             return set(user_ids)
         batch = self.served.batch
         rows = batch.rows_of(list(user_ids))
-        columns = [name for name in principal.row_scope if name in batch.columns]
-        scored = batch.table(rows[rows >= 0], ["user_id", *columns])
-        return set(scored["user_id"].filter(pa.array(seen_in(scored, principal))).to_pylist())
+        inside = seen(batch, principal)
+        return {user for user, row in zip(user_ids, rows.tolist(), strict=True) if row >= 0 and inside[row]}
 
     def require_inside(self, principal: Principal, user_ids: Sequence[str]) -> None:
         """Raises:
