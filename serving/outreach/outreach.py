@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 
 import sqlalchemy as sa
@@ -10,14 +10,16 @@ from pydantic import Field
 
 from serving.access.audit import Audit
 from serving.access.principal import Principal
+from serving.lists.contacts import MONTH
 from serving.lists.holdout import HOLDOUT
+from serving.lists.members import standing, write
+from serving.lists.states import State
 from serving.outreach.people import People, turns
 from serving.outreach.posted import Amount, Known, Moment, Posted, Record, Text, Why, take
 from serving.outreach.suppressions import strongest
 from serving.state.database import Database
 from serving.state.tables import outreach
 
-MONTH = timedelta(days=30)
 HELD_OUT, ABOVE_CAP = "held_out", "above_cap"
 
 
@@ -62,6 +64,7 @@ class Outreach:
             rules = _Rules(known, _contacted(connection, records, now), self.per_month)
             posted = take(connection, outreach, records, idempotency_key, known, row=rules.row, judge=rules.judge)
             posted.against.update(rules.broken)
+            _move_on(connection, principal, posted.kept, now)
             self.audit.write(
                 principal,
                 "outreach.create",
@@ -125,6 +128,18 @@ class _Rules:
             often = f"more than {self.per_month} times in {MONTH.days} days"
             return ABOVE_CAP, f"{user} would be contacted {often}; wait, or choose somebody else"
         return None
+
+
+def _move_on(connection: sa.Connection, principal: Principal, contacts: Sequence[Record], now: datetime) -> None:
+    """Whoever was only selected for a list has been asked by it now."""
+    asked: dict[str, list[str]] = defaultdict(list)
+    for contact in contacts:
+        if contact.list_id is not None:
+            asked[contact.list_id].append(contact.user_id)
+    for list_id, users in asked.items():
+        found = standing(connection, list_id, list(dict.fromkeys(users)))
+        changes = [(list_id, user, State.SURVEYED, None) for user, one in found.items() if one.state == State.SELECTED]
+        write(connection, principal, changes, now)
 
 
 def most_in_a_month(moments: Sequence[datetime], moment: datetime) -> int:

@@ -28,6 +28,7 @@ MOST_RECORDS = 10_000
 SKEW = timedelta(minutes=5)
 """How far a sender's clock may be ahead of ours."""
 
+KEY_IN_USE = "key_in_use"
 NO_KEY = "no_key", "without a key a repeated post would count twice; give `key`, or send an Idempotency-Key header"
 
 
@@ -203,7 +204,7 @@ def take(
             if _same(kept[key], fields, record):
                 posted.repeated += 1
                 continue
-            why = "key_in_use", f"key {key!r} is kept with other content; correct the record, or give a new one a new key"
+            why = KEY_IN_USE, f"key {key!r} is kept with other content; correct the record, or give a new one a new key"
         why = why or known.refusal(record) or judge(record)
         if why is not None or key is None:
             posted.rejected.append(Refused(place, key, record.user_id, *(why or NO_KEY)))

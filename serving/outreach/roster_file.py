@@ -67,7 +67,12 @@ def _records(batch: pa.RecordBatch, columns: Mapping[str, str], zone: str, name:
     for ours, theirs in columns.items():
         raw = batch[theirs]
         if ours == "added_at":
-            values[ours] = pc.assume_timezone(parse(raw, Kind.TIME, zone=zone, money="minor").values, "UTC").to_pylist()
+            times = parse(raw, Kind.TIME, zone=zone, money="minor").values
+            # What cannot be read stays as it is, so that the message shows it.
+            texts = as_text(raw).to_pylist()
+            values[ours] = [
+                time or text for time, text in zip(pc.assume_timezone(times, "UTC").to_pylist(), texts, strict=True)
+            ]
             continue
         ids = as_text(raw)
         values[ours] = ids.to_pylist()
@@ -83,7 +88,9 @@ def _records(batch: pa.RecordBatch, columns: Mapping[str, str], zone: str, name:
             records.append(ExternalContact.model_validate(told))
         except ValidationError as error:
             first = error.errors()[0]
-            wrong.append(f"row {number}, {columns.get(str(first['loc'][0]), first['loc'][0])}: {first['msg']}")
+            field = str(first["loc"][0])
+            met = repr(told[field]) if field in told else "empty"
+            wrong.append(f"row {number}, {columns.get(field, field)}: {met}: {first['msg']}")
     if wrong:
         more = f" and {len(wrong) - SHOWN:,} more" if len(wrong) > SHOWN else ""
         raise ListError(f"{name}: {len(wrong):,} rows cannot be read ({'; '.join(wrong[:SHOWN])}{more}); correct them")
