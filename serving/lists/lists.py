@@ -28,8 +28,8 @@ from serving.settings import ServiceSettings
 from serving.state.database import Database
 from serving.state.tables import candidate_lists, list_members, list_payloads, reservations
 
-Progress = Callable[[float, str], None]
-"""Takes the share that is done, 0 to 1, and what comes next; may raise to stop, and then nothing is left behind."""
+Progress = Callable[[str, float], None]
+"""Takes what comes next and the share that is done, 0 to 1; may raise to stop, and then nothing is left behind."""
 
 INSERTED_AT_ONCE = 5_000
 OPENED = 8
@@ -78,7 +78,7 @@ class Lists:
         name: str | None = None,
         excluded: Sequence[str] = (),
         list_id: str | None = None,
-        progress: Progress = lambda _share, _step: None,
+        progress: Progress = lambda _step, _share: None,
         request_id: str | None = None,
         now: datetime | None = None,
     ) -> CandidateList:
@@ -99,12 +99,12 @@ class Lists:
         own = criteria.exclude.user_ids
         exclude = criteria.exclude.model_copy(update={"user_ids": tuple(dict.fromkeys((*own, *excluded)))})
         criteria = criteria.model_copy(update={"exclude": exclude})
-        progress(0.0, "scores")
+        progress("scores", 0.0)
         prepared = prepare(self.served.batch, criteria, principal)
         with self.database.alone("lists") as connection:
-            progress(0.2, "people")
+            progress("people", 0.2)
             built = build(prepared, connection, self.settings.contacts_per_month, now)
-            progress(0.5, "rows")
+            progress("rows", 0.5)
             record = self._record(principal, built, name, list_id or uuid.uuid4().hex, now)
             content = payload.encoded(built.rows)
             record = replace(record, checksum=payload.checksum(content))
@@ -120,7 +120,7 @@ class Lists:
                 connection=connection,
                 now=now,
             )
-            progress(1.0, "done")
+            progress("done", 1.0)
         return record
 
     def get(self, principal: Principal, list_id: str) -> CandidateList:
@@ -141,14 +141,26 @@ class Lists:
             row = connection.execute(wanted).mappings().first()
         return None if row is None else self._seen(principal, row)
 
-    def all(self, principal: Principal, *, limit: int = 100, before: datetime | None = None) -> list[CandidateList]:
-        """Lists that the principal sees, the latest first; ``before``: only those made earlier."""
+    def all(
+        self, principal: Principal, *, limit: int = 100, before: datetime | None = None
+    ) -> tuple[list[CandidateList], bool]:
+        """Up to ``limit`` lists that the principal sees, the latest first, and whether there are more.
+
+        ``before``: only those made earlier.
+        """
         wanted = sa.select(candidate_lists).order_by(candidate_lists.c.created_at.desc(), candidate_lists.c.list_id)
         if before is not None:
             wanted = wanted.where(candidate_lists.c.created_at < before)
+        found: list[CandidateList] = []
         with self.database.read() as connection:
-            rows = connection.execute(wanted.limit(limit)).mappings().all()
-        return [found for row in rows if (found := self._seen(principal, row)) is not None]
+            # Whether a key with a row scope sees a list takes opening it, so one by one until there are enough.
+            for row in connection.execute(wanted).mappings():
+                one = self._seen(principal, row)
+                if one is not None:
+                    found.append(one)
+                if len(found) > limit:
+                    break
+        return found[:limit], len(found) > limit
 
     def close(
         self, principal: Principal, list_id: str, *, request_id: str | None = None, now: datetime | None = None
@@ -227,7 +239,7 @@ class Lists:
         users = built.rows["user_id"].to_pylist()
         shared = {"list_id": record.list_id, "state_reason": None, "staff": None, "changed_at": record.created_at}
         for start in range(0, len(users), INSERTED_AT_ONCE):
-            progress(0.5 + 0.5 * start / len(users), "members")
+            progress("members", 0.5 + 0.5 * start / len(users))
             some = range(start, min(start + INSERTED_AT_ONCE, len(users)))
             members = [
                 {
@@ -249,9 +261,9 @@ class Lists:
         values["criteria"] = ListCriteria.model_validate(values["criteria"])
         values["shortfalls"] = tuple(Shortfall(**one) for one in values["shortfalls"])
         found = CandidateList(**values, arms={})
-        rows = self.payload(found)
         if not principal.row_scope:
-            return replace(found, arms=_counted(rows.arms.to_pylist()))
+            return replace(found, arms=self._arms(found.list_id))
+        rows = self.payload(found)
         inside = self.inside(principal, found)
         own = found.created_by == principal.key_id
         if not inside.any() and not own:
@@ -262,6 +274,12 @@ class Lists:
         hidden = found.criteria.exclude.model_copy(update={"user_ids": ()})
         criteria = found.criteria.model_copy(update={"exclude": hidden})
         return replace(found, rows=int(inside.sum()), arms=arms, shortfalls=(), criteria=criteria)
+
+    def _arms(self, list_id: str) -> dict[str, int]:
+        counted = sa.select(list_members.c.arm, sa.func.count()).where(list_members.c.list_id == list_id)
+        with self.database.read() as connection:
+            found = connection.execute(counted.group_by(list_members.c.arm)).tuples()
+            return dict(sorted(found))
 
     def inside(self, principal: Principal, record: CandidateList) -> "np.ndarray[Any, np.dtype[np.bool_]]":
         """(rows,) by rank, whom of the list the principal sees: inside when it was made, and inside now."""

@@ -76,6 +76,7 @@ class Pages:
         after: str | None = None,
         limit: int = 100,
         part: Part = Part.CONTACT,
+        request_id: str | None = None,
         now: datetime | None = None,
     ) -> Page:
         """Up to ``limit`` rows after a cursor; from cursor to cursor no row comes twice and none is missed.
@@ -98,6 +99,11 @@ class Pages:
             rank, more = piece.after, piece.more
         if principal.may(Scope.IDENTIFY):
             self._identify(rows)
+        told = {"part": part, "after_rank": payload.rank_of(after, list_id) if after else 0}
+        self.lists.audit.write(
+            principal, "list.read", list_id, model_version=record.model_version, criteria=told, rows=len(rows),
+            request_id=request_id, now=now,
+        )  # fmt: skip
         return Page(rows, payload.cursor(list_id, rank) if more and rows else None, dict(taken_out))
 
     def counts(

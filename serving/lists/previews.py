@@ -1,0 +1,91 @@
+"""The best people for some filters, at once and without reserving anybody: bytes straight from the batch."""
+
+import threading
+import time
+from datetime import UTC, datetime
+
+import numpy as np
+import sqlalchemy as sa
+
+from serving.access.principal import Principal, RowScope
+from serving.lists.selection import Rows
+from serving.outreach.suppressions import blocked
+from serving.state.database import Database
+from serving.state.tables import suppressions
+from serving.store.batch import Batch
+from serving.store.filters import CATEGORY, REACHABLE, Filters
+
+LOOK_SECONDS = 1.0
+"""Between two looks at whether suppressions have changed."""
+
+STALE_SECONDS = 60.0
+"""After which they are read again even so, since some begin and end by themselves."""
+
+NOBODY: Rows = np.empty(0, dtype=np.int64)
+
+
+class Previews:
+    """Who is best by the scores alone, without people who may not be contacted."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[str, str | None], Rows] = {}
+        self._token: tuple[object, ...] = ()
+        self._looked = self._read = -np.inf
+
+    def best(self, principal: Principal, batch: Batch, filters: Filters, size: int, by: str = "koc_score") -> Rows:
+        """(up to size,) rows of ``batch``, best first, whom the principal sees and nothing stands against.
+
+        Raises:
+            ScoresError: an unknown column or value.
+        """
+        within = known_scope(principal.row_scope, batch)
+        if within is None:
+            batch.mask(filters)  # a filter that names nothing is an error for every key
+            return NOBODY
+        channel = filters.get(REACHABLE)
+        out = self._stopped(batch, channel if isinstance(channel, str) else None)
+        asked = size
+        while True:
+            rows = batch.select(filters, asked, by, within=within)
+            kept = rows[~np.isin(rows, out)] if len(out) else rows
+            if len(kept) >= size or len(rows) < asked:
+                return kept[:size]
+            asked += 2 * (size - len(kept)) + len(rows) // 2
+
+    def _stopped(self, batch: Batch, channel: str | None) -> Rows:
+        """Rows of people with an entry against contact."""
+        with self._lock:
+            now = time.monotonic()
+            if now - self._looked >= LOOK_SECONDS:
+                counted = sa.select(
+                    sa.func.max(suppressions.c.suppression), sa.func.count(), sa.func.count(suppressions.c.lifted_at)
+                )
+                with self.database.read() as connection:
+                    token = tuple(connection.execute(counted).one())
+                self._looked = now
+                if token != self._token or now - self._read >= STALE_SECONDS:
+                    self._rows, self._token, self._read = {}, token, now
+            key = (batch.manifest.batch, channel)
+            if key not in self._rows:
+                with self.database.read() as connection:
+                    entries = blocked(connection, None, datetime.now(UTC), channel)
+                rows = batch.rows_of(entries["user_id"].to_pylist())
+                self._rows[key] = rows[rows >= 0]
+            return self._rows[key]
+
+
+def known_scope(scope: RowScope, batch: Batch) -> Filters | None:
+    """A row scope as filters of ``batch``, without values that nobody has; None where it shows nobody."""
+    found: dict[str, list[str]] = {}
+    for column, values in scope.items():
+        if column in (CATEGORY, REACHABLE):
+            found[column] = list(values)
+            continue
+        info = batch.columns.get(column)
+        known = [value for value in values if info is not None and value in info.values]
+        if not known:
+            return None
+        found[column] = known
+    return found
