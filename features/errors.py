@@ -10,13 +10,14 @@
     ├── TrackingError       a run or a registered model cannot be found, read or written
     ├── BundleError         a model bundle is incomplete, altered or does not fit
     ├── ScoresError         a batch of scores is missing, half-written or altered
-    │   └── NoScoresError       no batch has been written yet
+    │   ├── NoScoresError       no batch has been written yet
+    │   └── LiveError           fresh scores cannot be made now
     ├── ListError           a candidate list cannot be made, found or worked as asked
     ├── AccessError         a key is unknown or spent
     │   └── ForbiddenError      a key is good, but may not do this
     ├── NotFoundError       what was asked for by name is not there
     ├── ConflictError       what was asked for is in a state that does not allow this
-    ├── JobError            a job is unknown, or is not in a state for this
+    ├── JobError            a job cannot be asked for like this
     └── StateError          the operations database cannot be opened, written or restored
 
 Every message names the value met, the place and the remedy.
@@ -67,6 +68,14 @@ class NoScoresError(ScoresError):
     """No batch has been written yet."""
 
 
+class LiveError(ScoresError):
+    """Fresh scores cannot be made now; ``retry_after``: seconds after which to ask again, where that helps."""
+
+    def __init__(self, message: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class ListError(KocError):
     """A candidate list cannot be made, found or worked as asked."""
 
@@ -88,7 +97,7 @@ class ConflictError(KocError):
 
 
 class JobError(KocError):
-    """A job is unknown, or is not in a state for this."""
+    """A job cannot be asked for like this."""
 
 
 class StateError(KocError):

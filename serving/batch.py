@@ -27,9 +27,13 @@ def score_batch(
     *,
     model: str = "champion",
     as_of: datetime | None = None,
+    keep: int | None = None,
+    mark: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Score all users with an act before ``as_of`` (default: the end of the data) and make the batch current.
+
+    ``keep``: batches that stay; ``mark``: the end of its name; both as in `ScoreStore.write`.
 
     Raises:
         TrackingError: no such model. BundleError: it was trained for other settings or tables than the dataset's.
@@ -60,6 +64,8 @@ def score_batch(
         dataset=tables.dataset.name,
         model=f"koc/{version}",
         as_of=moment,
+        keep=keep,
+        mark=mark,
     )
 
 

@@ -14,9 +14,11 @@ from serving.cli.audit import audit
 from serving.cli.backtest import backtest
 from serving.cli.backup import backup
 from serving.cli.candidates import candidates
+from serving.cli.card import card
 from serving.cli.demo import demo
 from serving.cli.dictionary import dictionary
 from serving.cli.init import init
+from serving.cli.jobs import jobs
 from serving.cli.keys import keys
 from serving.cli.models import models
 from serving.cli.options import notes
@@ -28,6 +30,7 @@ from serving.cli.simulate import simulate
 from serving.cli.train import train
 from serving.cli.tune import tune
 from serving.cli.validate import validate
+from serving.cli.worker import worker
 
 app = typer.Typer(
     name="koc",
@@ -36,12 +39,13 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 COMMANDS = (
-    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, dictionary, demo),
-    *(serve, audit, backup, restore),
+    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, card, dictionary, demo),
+    *(serve, worker, audit, backup, restore),
 )
 for command in COMMANDS:
     app.command(command.__name__)(command)
 app.add_typer(keys)
+app.add_typer(jobs)
 
 
 def main() -> None:
