@@ -64,7 +64,7 @@ class Roster:
         with self.database.alone("roster") as connection:
             kept = _kept(connection, [record.key for record in records])
             users = _users(connection, records)
-            named = list({user for record in records if (user := record.user_id or users.get(record.external_id))})
+            named = list({*users.values(), *(record.user_id for record in records if record.user_id)})
             inside = self.people.inside(principal, named)
             erased = _erased(connection, [*named, *{record.inviter_id for record in records if record.inviter_id}])
             linked = {external: user for external, user in users.items() if user in inside and user not in erased}
@@ -138,7 +138,7 @@ def _users(connection: sa.Connection, records: Sequence[ExternalContact]) -> dic
         wanted = sa.select(roster.c.external_id, roster.c.user_id).where(
             roster.c.external_id.in_(some), roster.c.user_id.is_not(None)
         )
-        found |= {external: user for external, user in connection.execute(wanted).tuples() if user is not None}
+        found |= {external: user for external, user in connection.execute(wanted) if user is not None}
     for record in records:
         if record.user_id is not None:
             found.setdefault(record.external_id, record.user_id)

@@ -4,6 +4,7 @@ Every output is a column of a table and no expression: SQLite knows the types of
 otherwise guess them from the first row.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -35,7 +36,7 @@ def training_outreach() -> sa.CompoundSelect[Any]:
             sa.tuple_(later.c.contacted_at, later.c.key) > sa.tuple_(outreach.c.contacted_at, outreach.c.key),
         )
         .correlate(outreach, outcomes),
-        of=outreach,
+        of=(outreach,),
     )
     found = outcomes.alias("found")
     contacts = (
@@ -56,7 +57,10 @@ def training_outreach() -> sa.CompoundSelect[Any]:
         .where(_not_erased(outreach.c.user_id))
     )
     of_member = _furthest(
-        outcomes.c.list_id == list_members.c.list_id, outcomes.c.user_id == list_members.c.user_id, of=list_members
+        outcomes.c.list_id == list_members.c.list_id,
+        outcomes.c.user_id == list_members.c.user_id,
+        outcomes.c.happened_at >= candidate_lists.c.created_at,
+        of=(list_members, candidate_lists),
     )
     held_out = (
         sa.select(
@@ -115,7 +119,7 @@ def training_memberships() -> sa.Select[Any]:
     ).where(roster.c.user_id.is_not(None), roster.c.community_id.is_not(None), _not_erased(roster.c.user_id))
 
 
-def _furthest(*conditions: sa.ColumnElement[bool], of: sa.Table) -> sa.ScalarSelect[Any]:
+def _furthest(*conditions: sa.ColumnElement[bool], of: Sequence[sa.Table]) -> sa.ScalarSelect[Any]:
     """The key of the outcome that stands for all that meet the conditions; of equal ones the first."""
     rank = sa.case({outcome: place for place, outcome in enumerate(FURTHEST)}, value=outcomes.c.outcome)
     return (
@@ -123,7 +127,7 @@ def _furthest(*conditions: sa.ColumnElement[bool], of: sa.Table) -> sa.ScalarSel
         .where(*conditions)
         .order_by(rank, outcomes.c.happened_at, outcomes.c.key)
         .limit(1)
-        .correlate(of)
+        .correlate(*of)
         .scalar_subquery()
     )
 

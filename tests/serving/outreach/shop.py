@@ -29,9 +29,7 @@ def day(number: float) -> datetime:
 def served_shop(folder: Path) -> Served:
     """u0 to u9: the even ones live in Hangzhou, the odd ones in Suzhou."""
     store = ScoreStore(folder / "scores")
-    users = [
-        {"user_id": f"u{number}", "attribute_region": "Suzhou" if number % 2 else "Hangzhou"} for number in range(10)
-    ]
+    users = [{"user_id": f"u{number}", "attribute_region": "Suzhou" if number % 2 else "Hangzhou"} for number in range(10)]
     write_users(store, users)
     return Served(store)
 

@@ -40,7 +40,15 @@ def reasons(posted: Posted) -> list[str]:
 
 def test_a_contact_is_kept_and_moves_the_member_on(database: Database, post: Post) -> None:
     put_list(database, {"u0": "contact", "u1": "contact", "u2": "holdout"})
-    told = {"key": "a", "user_id": "u1", "list_id": "list1", "channel": "sms", "incentive": "tea", "cost": 150, "staff": "li"}
+    told = {
+        "key": "a",
+        "user_id": "u1",
+        "list_id": "list1",
+        "channel": "sms",
+        "incentive": "tea",
+        "cost": 150,
+        "staff": "li",
+    }
     posted = post(told, at=2)
     assert (posted.accepted, posted.repeated, posted.rejected) == (1, 0, [])
     kept = {**told, "campaign_id": "list1", "arm": "contacted", "against": None, "contacted_at": day(2)}
@@ -109,7 +117,9 @@ def test_people_held_out_are_not_contacted_by_their_list_nor_beside_it(database:
     assert post({"key": "3", "user_id": "u2"}, at=15).accepted == 1
 
 
-def test_suppressions_and_consent_count_as_they_stood_at_the_contact(database: Database, service: Outreach, post: Post) -> None:
+def test_suppressions_and_consent_count_as_they_stood_at_the_contact(
+    database: Database, service: Outreach, post: Post
+) -> None:
     suppressions = Suppressions(database, service.people)
     suppressions.add(ALL, Cause.SUPPRESSED, ["u1"], "ring", starts_at=day(5), now=day(5))
     suppressions.add(ALL, Cause.CONSENT_WITHDRAWN, ["u2"], "td", channel="sms", now=day(5))
