@@ -25,6 +25,7 @@ from training.timeline import Timeline
 from training.tracking import Tracker
 
 MARKET_TESTS = {
+    "tests/serving/jobs/test_work.py",
     "tests/serving/test_batch.py",
     "tests/serving/test_cli_candidates.py",
     "tests/serving/test_cli_models.py",

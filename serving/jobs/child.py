@@ -88,7 +88,7 @@ class Reporter:
         self._done = threading.Event()
         self._thread = threading.Thread(target=self._report, daemon=True)
 
-    def tell(self, progress: float | None = None, step: str | None = None) -> None:
+    def tell(self, step: str | None = None, progress: float | None = None) -> None:
         """Raises:
         Interruption: the work shall end.
         """

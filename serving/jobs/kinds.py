@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Work:
     """What the function of a kind is given: the job, where to work, and whom to tell how far it is.
 
-    ``progress`` takes the share that is done, in [0, 1], and what comes next, either None where it stays. It costs nothing
+    ``progress`` takes what comes next and the share that is done, in [0, 1], either None where it stays. It costs nothing
     and is to be called often, since a job can stop only here. ``last_chance`` is to be called right before what cannot be
     undone. Both raise a `serving.jobs.leases.Interruption` where the job was cancelled, its worker stops, or another
     worker has it now; ``progress`` hears of that half a second late, ``last_chance`` at once.
@@ -25,7 +25,7 @@ class Work:
     job: "Job"
     settings: "ServiceSettings"
     database: "Database"
-    progress: Callable[[float | None, str | None], None]
+    progress: Callable[[str | None, float | None], None]
     last_chance: Callable[[], None]
 
 

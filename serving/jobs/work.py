@@ -84,7 +84,7 @@ class Steps:
         self.seen = 0
 
     def __call__(self, step: str) -> None:
-        self._work.progress(min(self.seen / self._expected, 0.99), step)
+        self._work.progress(step, min(self.seen / self._expected, 0.99))
         self._work.last_chance()
         self.seen += 1
 

@@ -40,7 +40,7 @@ def run(work: Work) -> Mapping[str, Any]:
     until = time.monotonic() + asked.seconds
     while (left := until - time.monotonic()) > 0:
         if not asked.deaf:
-            work.progress(1 - left / asked.seconds, "waiting")
+            work.progress("waiting", 1 - left / asked.seconds)
         time.sleep(min(left, 0.05))
     match asked.how:
         case "refused":
