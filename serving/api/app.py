@@ -8,7 +8,23 @@ from typing import Any
 import structlog
 from fastapi import FastAPI
 
-from serving.api import problems, routes_audit, routes_docs, routes_health, routes_models, routes_scores, routes_users
+from serving.api import (
+    problems,
+    routes_audit,
+    routes_candidates,
+    routes_docs,
+    routes_health,
+    routes_intake,
+    routes_jobs,
+    routes_lists,
+    routes_models,
+    routes_outreach,
+    routes_scores,
+    routes_suppressions,
+    routes_users,
+    routes_worklists,
+)
+from serving.api.body_limit import BodyLimit
 from serving.api.limits import Limiter
 from serving.api.logs import start_logs
 from serving.api.observe import Metrics, Observe
@@ -17,16 +33,30 @@ from serving.api.services import Services
 from serving.settings import ServiceSettings
 
 ROUTERS = (
+    routes_candidates.router,
+    routes_lists.router,
+    routes_worklists.router,
     routes_users.router,
     routes_scores.router,
+    routes_outreach.router,
+    routes_suppressions.router,
+    routes_intake.router,
+    routes_jobs.router,
     routes_models.router,
     routes_audit.router,
     routes_health.router,
     routes_docs.router,
 )
 TAGS = [
+    {"name": "candidates", "description": "The best people for some filters, at once."},
+    {"name": "lists", "description": "Candidate lists: made, read, exported, worked and explained."},
+    {"name": "worklists", "description": "The daily work of staff, and spreadsheets that come back."},
     {"name": "users", "description": "Everything that is known of one person."},
     {"name": "scores", "description": "Scores of given people now."},
+    {"name": "outreach", "description": "Contacts and outcomes come in, results go out."},
+    {"name": "suppressions", "description": "Who may not be contacted, and who is erased."},
+    {"name": "intake", "description": "External contacts and applications come in."},
+    {"name": "jobs", "description": "Scores of everybody, long lists and training, done by workers."},
     {"name": "models", "description": "What was trained and what is served."},
     {"name": "audit", "description": "Who did what with whom."},
     {"name": "health", "description": "For load balancers and monitoring."},
@@ -36,8 +66,6 @@ DESCRIPTION = """Ranked lists of customers whose sharing makes their friends buy
 Every request below `/v1` needs a key of `koc keys create`, sent as `Authorization: Bearer koc_...`. Errors are problem
 details after RFC 9457 and say what to do. Moments are in UTC, money is in minor units of the currency.
 """
-MOST_BODY = 64 * 2**20
-"""Bytes of a request's body, at most: a spreadsheet of a million rows fits."""
 
 
 def create_app(settings: ServiceSettings, services: Services | None = None) -> FastAPI:
@@ -64,7 +92,6 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
         docs_url=None,
         redoc_url=None,
         lifespan=lifespan,
-        max_body_size=MOST_BODY,
     )
     app.state.services = opened
     app.state.metrics = metrics
@@ -73,6 +100,7 @@ def create_app(settings: ServiceSettings, services: Services | None = None) -> F
     problems.install(app)
     limiter = Limiter(settings.requests_per_minute, settings.redis_url)
     # The one added last sees a request first.
+    app.add_middleware(BodyLimit)
     app.add_middleware(Gate, keys=opened.keys, limiter=limiter, metrics=metrics, host=settings.host)
     app.add_middleware(Observe, metrics=metrics, log=structlog.get_logger())
     _describe_problems(app)

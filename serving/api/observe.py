@@ -18,6 +18,9 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 """Ids that are taken over from `X-Request-ID`; others would let a caller write into the logs."""
 
 BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
+"""Others are counted together: a caller may make up as many as it likes."""
+
 QUIET = {"/healthz", "/readyz", "/metrics"}
 """Asked every few seconds by machines: counted, not logged."""
 
@@ -37,6 +40,7 @@ class Metrics:
         )
         self.batch_age = self.gauge("koc_batch_age_seconds", "Age of the scores that are served.")
         self.batch_rows = self.gauge("koc_batch_rows", "Users in the batch that is served.")
+        self.jobs = self.gauge("koc_jobs", "Jobs by state.", ("state",))
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     def gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:
@@ -96,7 +100,7 @@ class Observe:
         finally:
             seconds = time.perf_counter() - start
             route = getattr(scope.get("route"), "path", "unknown")
-            self.metrics.count(scope["method"], route, status, seconds)
+            self.metrics.count(scope["method"] if scope["method"] in METHODS else "other", route, status, seconds)
             if route not in QUIET:
                 principal = state.get("principal")
                 self.log.info(

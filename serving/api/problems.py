@@ -17,7 +17,6 @@ from features.errors import (
     AccessError,
     ConflictError,
     ForbiddenError,
-    JobError,
     KocError,
     LiveError,
     NoScoresError,
@@ -30,7 +29,6 @@ MEDIA_TYPE = "application/problem+json"
 STATUS: dict[type[KocError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
-    JobError: HTTPStatus.CONFLICT,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     AccessError: HTTPStatus.UNAUTHORIZED,
     LiveError: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -135,7 +133,6 @@ async def _http_error(request: Request, error: Exception) -> Response:
     detail = {
         404: f"there is nothing at {path}; /docs lists what there is",
         405: f"{path} does not answer {method}; /docs lists what it answers",
-        413: "the body is too large; send it in parts",
     }.get(error.status_code, error.detail)
     return problem(error.status_code, detail, request_id=_id(request), headers=error.headers)
 

@@ -49,6 +49,8 @@ def metrics(request: Request, services: Given, principal: Reader) -> Response:  
         found.batch_age.set(time.time() - (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp())
     except ScoresError:
         found.batch_rows.set(0)
+    for state, number in services.jobs.counts().items():
+        found.jobs.labels(state).set(number)
     return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 
