@@ -44,12 +44,14 @@ class Catalogue:
     def choose(self, buyers: Ints, moments: Ints, people: Population, rng: np.random.Generator) -> Ints:
         """(k,) one item for each buyer and moment: a category of the buyer's taste, then an item that is out by then."""
         chosen = np.empty(buyers.size, dtype=np.int64)
-        cumulative = np.cumsum(people.taste, axis=1, dtype=np.float32)
+        # Few buyers need few tastes: small steps of the simulation call this hundreds of times.
+        known, row = np.unique(buyers, return_inverse=True) if buyers.size < people.size / 4 else (slice(None), buyers)
+        cumulative = np.cumsum(people.taste[known], axis=1, dtype=np.float32)
         cumulative /= cumulative[:, -1:]
         for low in range(0, buyers.size, _CHUNK):
             part = slice(low, low + _CHUNK)
             dice = rng.random(buyers[part].size, dtype=np.float32)
-            category = (cumulative[buyers[part]] <= dice[:, None]).sum(axis=1).clip(max=cumulative.shape[1] - 1)
+            category = (cumulative[row[part]] <= dice[:, None]).sum(axis=1).clip(max=cumulative.shape[1] - 1)
             chosen[part] = self._choose_within(category, moments[part], rng)
         return chosen
 

@@ -1,5 +1,6 @@
 """The ``dataset.toml`` of a simulated market: its tables, its clocks and its test dates."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -12,7 +13,6 @@ HORIZON_DAYS = 42
 WINDOW_DAYS = 28
 _TEST_DATES = 3
 _HISTORY_DAYS = 2 * HORIZON_DAYS
-MAPPED = ("users", "items", "ties", "orders", "shares", "share_responses", "communities", "memberships")
 
 
 def test_dates(settings: MarketSettings, origin: datetime) -> list[datetime]:
@@ -24,8 +24,8 @@ def test_dates(settings: MarketSettings, origin: datetime) -> list[datetime]:
     return [origin + timedelta(days=day) for day in reversed(days)]
 
 
-def write_dataset_file(folder: Path, settings: MarketSettings, origin: datetime) -> Path:
-    """Describe the tables in ``folder``; their columns, read from the Parquet files, have our own names already."""
+def write_dataset_file(folder: Path, settings: MarketSettings, origin: datetime, tables: Sequence[str]) -> Path:
+    """Describe ``tables`` in ``folder``; their columns, read from the Parquet files, have our own names already."""
     until = origin + timedelta(days=settings.days)
     dates = ", ".join(_local(date) for date in test_dates(settings, origin))
     lines = [
@@ -40,7 +40,7 @@ def write_dataset_file(folder: Path, settings: MarketSettings, origin: datetime)
         f"until = {_local(until)}",
         f"test_dates = [{dates}]",
     ]
-    for table in MAPPED:
+    for table in tables:
         lines += ["", f"[tables.{table}]", f'source = "{table}.parquet"', 'zone = "UTC"', "", f"[tables.{table}.columns]"]
         lines += [f'{column} = "{column}"' for column in pq.read_schema(folder / f"{table}.parquet").names]
     path = folder / "dataset.toml"

@@ -9,7 +9,8 @@ Ints = NDArray[np.int64]
 
 NOBODY = -1
 CHANNELS = ("wechat", "moments", "group", "live")
-ACTIONS = ("click", "help", "join", "buy")
+ACTIONS = ("click", "help", "join", "buy", "register")
+TARGETS = ("item", "bargain", "group_buy", "membership")
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,16 @@ class Orders:
 
 @dataclass(frozen=True)
 class Shares:
-    """(k,) shares; ``channel`` indexes ``CHANNELS``, ``parent`` is the share that it passes on, or ``NOBODY``."""
+    """(k,) shares; ``channel`` indexes ``CHANNELS``, ``target`` ``TARGETS``, ``parent``: the share passed on, or ``NOBODY``.
+
+    ``item`` is ``NOBODY`` for an invitation to register.
+    """
 
     sharer: Ints
     item: Ints
     moment: Ints
     channel: Ints
+    target: Ints
     parent: Ints
 
 

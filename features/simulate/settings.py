@@ -1,8 +1,11 @@
 """What a simulated market is made from: its size, its seed and the parameters that shape it."""
 
 from datetime import date
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from features.simulate.society import SocietySettings
 
 ZONE = "Asia/Shanghai"
 
@@ -37,6 +40,10 @@ class MarketSettings(BaseModel):
     bought responses whose order names the sharer.
 
     Till: ``refund_rate`` and ``late_rate`` shares of orders refunded and recorded late.
+
+    ``society``: roles, campaigns, groups and all else on top of purchases and ties, none of which changes what is there
+    without; None for the bare market. ``puppet_accounts`` and ``rings`` inject abuse beyond its usual share: one sock
+    puppet of so many accounts (in addition to ``users``) and so many reciprocal rings (among the users).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -87,6 +94,26 @@ class MarketSettings(BaseModel):
 
     refund_rate: float = Field(default=0.05, ge=0, le=1)
     late_rate: float = Field(default=0.03, ge=0, le=1)
+
+    society: SocietySettings | None = SocietySettings()
+    puppet_accounts: int = Field(default=0, ge=0)
+    rings: int = Field(default=0, ge=0)
+
+    @model_validator(mode="after")
+    def _abuse_fits(self) -> Self:
+        """A society to live in, and room for the abusers among the users."""
+        if (self.puppet_accounts or self.rings) and self.society is None:
+            raise ValueError("puppet_accounts and rings need a society: give one, or inject nothing")
+        if self.puppet_accounts > self.users // 2:
+            raise ValueError(f"puppet_accounts={self.puppet_accounts}: at most half of users={self.users}")
+        if self.society and self.rings * self.society.ring_size > self.users // 10:
+            raise ValueError(f"rings={self.rings}: their members are at most a tenth of users={self.users}")
+        return self
+
+    @property
+    def years(self) -> float:
+        """Length of the observation in years."""
+        return self.days / 365
 
     @property
     def end(self) -> int:

@@ -61,5 +61,5 @@ def respond(shares: Shares, first: int, truth: Truth, rng: np.random.Generator) 
 def _shares(source: Orders, parent: Ints, truth: Truth, rng: np.random.Generator) -> Shares:
     moment = source.moment + 1 + (rng.exponential(_SHARE_DELAY_DAYS, source.user.size) * DAY).astype(np.int64)
     channel = rng.choice(len(CHANNELS), source.user.size, p=_CHANNEL_SHARES)
-    made = Shares(source.user, source.item, moment, channel, parent)
+    made = Shares(source.user, source.item, moment, channel, np.zeros_like(channel), parent)
     return take(made, moment < truth.leave[source.user])

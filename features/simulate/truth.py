@@ -14,8 +14,6 @@ from features.simulate.settings import MarketSettings
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-ROLES = ("buyer", "sharer", "hub", "koc")
-_TOP_SHARE = 0.01
 _MOST_RESPONSES = 1_000.0
 _BISECTIONS = 30
 
@@ -71,13 +69,9 @@ class Truth:
         answered = np.bincount(self.network.influencer, weights=answering, minlength=self.people.size)
         return self._fresh_rate * self.people.share_rate * answered
 
-    def roles(self) -> Ints:
-        """(n,) index into ``ROLES``: the top 1 % by true influence, then by followers, then whoever shares at all."""
-        top = int(np.ceil(_TOP_SHARE * self.people.size))
-        role = (self.people.share_rate > 0).astype(np.int64)
-        role[np.argsort(-np.diff(self.network.start), kind="stable")[:top]] = ROLES.index("hub")
-        role[np.argsort(-(self.moved_per_day() + self.responded_per_day()), kind="stable")[:top]] = ROLES.index("koc")
-        return role
+    def influence_per_day(self) -> Floats:
+        """(n,) people whom a living user moves on an average day, along ties and by shares."""
+        return self.moved_per_day() + self.responded_per_day()
 
     @property
     def _fresh_rate(self) -> Floats:

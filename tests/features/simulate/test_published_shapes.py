@@ -40,7 +40,7 @@ def test_simulated_shape_lies_within_the_range_of_real_sets(simulated: dict[str,
 
 def test_a_market_without_influence_is_told_apart(tmp_path: Path) -> None:
     """What is left of follow-ups without any influence is what alike tastes and popular items make."""
-    settings = MarketSettings(users=5_000, follow_ups_per_order=0)
+    settings = MarketSettings(users=5_000, follow_ups_per_order=0, society=None)
     path = simulate_market(settings, tmp_path)
     orders, ties = pd.read_parquet(tmp_path / "orders.parquet"), pd.read_parquet(tmp_path / "ties.parquet")
     shapes = market_shapes(orders, ties, as_of=read_dataset(path).time.test_dates[-1])
