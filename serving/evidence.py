@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from training.languages import BETWEEN, LANGUAGES, Language
+
 # A running service reads evidence that was written before: what makes it, and loads slowly, is named where it is used.
 if TYPE_CHECKING:
     import ibis.expr.types as ir
 
     from features.snapshot import Snapshot
-    from training.reasons import Language
 
-FRESH: Mapping["Language", tuple[str, ...]] = {
+FRESH: Mapping[Language, tuple[str, ...]] = {
     "en": (
         "bought on {date}",
         "people around who have not: {open_people} of {people}",
@@ -24,7 +25,7 @@ FRESH: Mapping["Language", tuple[str, ...]] = {
 }
 """Of an item that the user bought within the attribution window of ``{days}`` days."""
 
-BEFORE: Mapping["Language", tuple[str, ...]] = {
+BEFORE: Mapping[Language, tuple[str, ...]] = {
     "en": (
         "people moved to it before: {moved}",
         "follow-ups in its category: {moved_in_category}",
@@ -62,7 +63,6 @@ class Evidence:
 def evidence_of(snapshot: "Snapshot", users: pa.Array) -> Evidence:
     """Evidence for ``users`` (ids) from a prepared snapshot; every event lies before its ``as_of``."""
     from features.evidence import follow_ups, next_items
-    from training.reasons import LANGUAGES
 
     if not len(users):
         return Evidence.none()
@@ -77,9 +77,7 @@ def evidence_of(snapshot: "Snapshot", users: pa.Array) -> Evidence:
     return Evidence(_as(followed, _follow_up_schema(zone)), _as(options, _NEXT_ITEM_SCHEMA))
 
 
-def _because(row: Mapping[str, Any], days: int, language: "Language") -> str:
-    from training.reasons import BETWEEN
-
+def _because(row: Mapping[str, Any], days: int, language: Language) -> str:
     fresh = row["taken_at"] is not None
     facts = {**row, "days": days, "date": f"{row['taken_at']:%Y-%m-%d}" if fresh else ""}
     texts = (FRESH if fresh else BEFORE)[language]

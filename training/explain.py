@@ -9,8 +9,9 @@ from features.blocks.all import ALL_BLOCKS
 from features.blocks.neighbours import SIDES
 from training.frame import Frame
 from training.hybrid import Hybrid, Said
+from training.languages import Language
 from training.matrix import Floats
-from training.reasons import REASONS, Language, Side, facts_named, say_strongest
+from training.reasons import REASONS, Side, facts_named, say_strongest
 
 ROWS_AT_ONCE = 2_000
 

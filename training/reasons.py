@@ -10,12 +10,8 @@ from typing import Literal
 import numpy as np
 
 from features.blocks.neighbours import SIDES
+from training.languages import BETWEEN, LANGUAGES, NOTHING, Language
 from training.matrix import Floats
-
-Language = Literal["en", "zh"]
-LANGUAGES: tuple[Language, ...] = ("en", "zh")
-NOTHING: Mapping[Language, str] = {"en": "nothing stands out", "zh": "暂无突出原因"}
-BETWEEN: Mapping[Language, str] = {"en": "; ", "zh": "；"}
 
 Side = Literal["willingness", "reach"]
 """Whether somebody shares, invites and buys, or whether people are there who follow: one does not stand for the other."""

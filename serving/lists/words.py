@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from training.reasons import BETWEEN
+from training.languages import BETWEEN
 
 ABOUT = "您好！关于「{item}」（您{did}），如果您用着满意，欢迎分享给身边可能需要的朋友；要资料我随时发您，不方便也没关系。"
 WITHOUT = "您好！感谢您一直以来的支持。最近用下来感觉怎么样？有什么需要或建议，随时告诉我；不方便也没关系。"

@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 from features.dataset import read_dataset
 from features.errors import DatasetError
-from features.intake.sources import without_password
 from features.schema import TABLES, Kind
 from serving.access.audit import Audit
 from serving.access.principal import Principal
@@ -86,6 +85,9 @@ class Erasures:
         return Erased(user_id, erased_at, deleted, clear, remedy)
 
     def _tables_to_clear(self, user_id: str) -> tuple[tuple[TableToClear, ...], str]:
+        # Loads what reads tables, which takes seconds and is seldom needed here.
+        from features.intake.sources import without_password
+
         try:
             sources = read_dataset(self.dataset).tables
         except DatasetError:

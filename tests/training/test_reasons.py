@@ -8,7 +8,8 @@ import pytest
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.neighbours import SIDES
 from tests.training.columns import all_columns
-from training.reasons import INPUT_FACTS, LANGUAGES, REASONS, Reason, facts_named, say_strongest
+from training.languages import LANGUAGES
+from training.reasons import INPUT_FACTS, REASONS, Reason, facts_named, say_strongest
 
 COLUMNS = all_columns({"14d": None, "42d": None, "84d": None})
 EACH_REASON = pytest.mark.parametrize("reason", REASONS, ids=lambda reason: reason.name)
