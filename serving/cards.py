@@ -24,7 +24,16 @@ from serving.store.batch import Batch
 from serving.store.filters import ATTRIBUTE
 from serving.store.served import Served
 
-POTENTIAL = ("koc_score", "koc_percentile", "expected_followers", "expected_value", "rising", "willingness", "reach")
+POTENTIAL = (
+    "koc_score",
+    "koc_percentile",
+    "expected_followers",
+    "expected_new",
+    "expected_value",
+    "rising",
+    "willingness",
+    "reach",
+)
 """Columns of what may come."""
 
 ACTIVATED = {"activation": "state", "activated_since": "since", "people_moved": "people_moved"}
@@ -110,45 +119,39 @@ class Cards:
         ids = pa.array([user_id], pa.string())
         evidence, likely, manifest = batch.evidence().of(ids), likely_followers(batch, ids, MOST), batch.manifest
         categories = batch.categories().filter(pc.field("user_id") == user_id).sort_by([("influence", "descending")])
-        with self.database.write() as connection:
+        with self.database.read() as connection:
             suppressed = entries_of(connection, [user_id]).get(user_id, [])
-            standing = strongest(one for one in suppressed if one.stands(now)).get(user_id)
-            card = Card(
-                user_id=user_id,
-                batch=manifest.batch,
-                as_of=datetime.fromisoformat(manifest.as_of).replace(tzinfo=UTC),
-                model=manifest.model,
-                potential={"rank": row + 1, **_of(values, POTENTIAL)} if "koc_score" in values else None,
-                activated={ACTIVATED[name]: value for name, value in _of(values, ACTIVATED).items()} or None,
-                churn_probability=values.get("churn_probability"),
-                stage=values.get("stage"),
-                attributes={
-                    name.removeprefix(ATTRIBUTE): value for name, value in values.items() if name.startswith(ATTRIBUTE)
-                },
-                scores={n: v for n, v in values.items() if n not in NAMED and not n.startswith(ATTRIBUTE)},
-                reason=values.get("reason"),
-                reason_zh=values.get("reason_zh"),
-                follow_ups=self._visible(evidence.follow_ups.drop_columns("user_id"), "influenced_id", principal),
-                likely_followers=self._visible(likely.drop_columns("influencer_id"), "user_id", principal),
-                next_items=evidence.next_items.drop_columns("user_id").to_pylist(),
-                categories=categories.drop_columns("user_id").to_pylist(),
-                history=self.history.of(user_id, manifest.dataset),
-                blocked_by=str(standing) if standing else None,
-                suppressions=sorted(suppressed, key=lambda one: one.starts_at, reverse=True),
-                contacts=_latest(connection, outreach, outreach.c.contacted_at, user_id),
-                outcomes=_latest(connection, outcomes, outcomes.c.happened_at, user_id),
-                lists=_lists(connection, user_id),
-            )
-            self.audit.write(
-                principal,
-                "user.view",
-                user_id,
-                model_version=manifest.model,
-                rows=1,
-                request_id=request_id,
-                connection=connection,
-                now=now,
-            )
+            contacts = _latest(connection, outreach, outreach.c.contacted_at, user_id)
+            reported = _latest(connection, outcomes, outcomes.c.happened_at, user_id)
+            lists = _lists(connection, user_id)
+        standing = strongest(one for one in suppressed if one.stands(now)).get(user_id)
+        card = Card(
+            user_id=user_id,
+            batch=manifest.batch,
+            as_of=datetime.fromisoformat(manifest.as_of).replace(tzinfo=UTC),
+            model=manifest.model,
+            potential={"rank": row + 1, **_of(values, POTENTIAL)} if "koc_score" in values else None,
+            activated={ACTIVATED[name]: value for name, value in _of(values, ACTIVATED).items()} or None,
+            churn_probability=values.get("churn_probability"),
+            stage=values.get("stage"),
+            attributes={n.removeprefix(ATTRIBUTE): value for n, value in values.items() if n.startswith(ATTRIBUTE)},
+            scores={n: value for n, value in values.items() if n not in NAMED and not n.startswith(ATTRIBUTE)},
+            reason=values.get("reason"),
+            reason_zh=values.get("reason_zh"),
+            follow_ups=self._visible(evidence.follow_ups.drop_columns("user_id"), "influenced_id", principal),
+            likely_followers=self._visible(likely.drop_columns("influencer_id"), "user_id", principal),
+            next_items=evidence.next_items.drop_columns("user_id").to_pylist(),
+            categories=categories.drop_columns("user_id").to_pylist(),
+            history=self.history.of(user_id, manifest.dataset),
+            blocked_by=str(standing) if standing else None,
+            suppressions=sorted(suppressed, key=lambda one: one.starts_at, reverse=True),
+            contacts=contacts,
+            outcomes=reported,
+            lists=lists,
+        )
+        self.audit.write(
+            principal, "user.view", user_id, model_version=manifest.model, rows=1, request_id=request_id, now=now
+        )
         return card
 
     def matches(
@@ -175,25 +178,30 @@ class Cards:
         people = batch.table(rows[rows >= 0], wanted)
         people = people.filter(pa.array(seen_in(people, principal)))
         known = {person["user_id"]: person for person in people.to_pylist()}
-        with self.database.write() as connection:
+        with self.database.read() as connection:
             against = set(blocked(connection, list(known), now)["user_id"].to_pylist()) if known else set()
-            found = [
-                Match(
-                    tie["influencer_id"],
-                    tie["expected_follow_ups"],
-                    float(-np.expm1(-tie["expected_follow_ups"])),
-                    tie["strength"],
-                    known[tie["influencer_id"]].get("koc_score"),
-                    known[tie["influencer_id"]].get("activation"),
-                )
-                for tie in ties.to_pylist()
-                if tie["influencer_id"] in known and tie["influencer_id"] not in against
-            ]
-            best = sorted(found, key=lambda match: (-match.expected_follow_ups, match.influencer_id))[:most]
-            self.audit.write(
-                principal, "user.matches", user_id, model_version=batch.manifest.model, rows=len(best),
-                request_id=request_id, connection=connection, now=now,
-            )  # fmt: skip
+        found = [
+            Match(
+                tie["influencer_id"],
+                tie["expected_follow_ups"],
+                float(-np.expm1(-tie["expected_follow_ups"])),
+                tie["strength"],
+                known[tie["influencer_id"]].get("koc_score"),
+                known[tie["influencer_id"]].get("activation"),
+            )
+            for tie in ties.to_pylist()
+            if tie["influencer_id"] in known and tie["influencer_id"] not in against
+        ]
+        best = sorted(found, key=lambda match: (-match.expected_follow_ups, match.influencer_id))[:most]
+        self.audit.write(
+            principal,
+            "user.matches",
+            user_id,
+            model_version=batch.manifest.model,
+            rows=len(best),
+            request_id=request_id,
+            now=now,
+        )
         return best
 
     def _seen(self, batch: Batch, user_id: str, principal: Principal) -> tuple[int, dict[str, Any]]:

@@ -28,13 +28,12 @@ class History:
         ``dataset`` that knows the user; of several with one date, the latest written first."""
         told = []
         for batch in self._batches():
-            manifest = batch.manifest
-            row = int(batch.rows_of([user_id])[0]) if manifest.dataset == dataset else -1
-            if row >= 0:
-                columns = [name for name in SHOWN if name in manifest.columns]
-                values = batch.table(np.array([row]), columns).to_pylist()[0]
-                told.append({"batch": manifest.batch, "as_of": manifest.as_of, "model": manifest.model, **values})
-        return sorted(told, key=lambda entry: entry["as_of"], reverse=True)
+            if batch.manifest.dataset == dataset:
+                try:
+                    told += _entries(batch, user_id)
+                except ScoresError as error:
+                    log.warning("%s", error)
+        return sorted(told, key=lambda entry: str(entry["as_of"]), reverse=True)
 
     def _batches(self) -> list[Batch]:
         kept = [manifest.batch for manifest in self.store.batches()]
@@ -48,3 +47,12 @@ class History:
         except ScoresError as error:
             log.warning("%s", error)
             return None
+
+
+def _entries(batch: Batch, user_id: str) -> list[dict[str, Any]]:
+    """One entry, or none if the batch does not know the user."""
+    row, manifest = int(batch.rows_of([user_id])[0]), batch.manifest
+    if row < 0:
+        return []
+    values = batch.table(np.array([row]), [name for name in SHOWN if name in manifest.columns]).to_pylist()[0]
+    return [{"batch": manifest.batch, "as_of": manifest.as_of, "model": manifest.model, **values}]

@@ -25,6 +25,7 @@ class Potential(BaseModel):
     koc_score: float = Field(description="People expected to be moved within the horizon.")
     koc_percentile: float
     expected_followers: float | None = None
+    expected_new: float | None = Field(None, description="Of the people expected, those whose first order it would be.")
     expected_value: float | None = Field(None, description="Minor units expected to be moved.")
     rising: float | None = Field(None, description="Influence lately against before, log2.")
     willingness: float | None = Field(None, description="What sharing, inviting and buying add to the log of the score.")

@@ -27,7 +27,7 @@ from serving.store.served import Served
 from tests.conftest import Scored
 from training.timeline import Timeline
 
-OF_THE_NETWORK = {"koc_score", "koc_percentile", "expected_value", "willingness", "reach"}
+OF_THE_NETWORK = {"koc_score", "koc_percentile", "expected_new", "expected_value", "value_at_risk", "willingness", "reach"}
 """Columns that the network has a part in: sums of floats whose order is the machine's."""
 
 
