@@ -60,7 +60,9 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
     koc_score            float64  people expected to be moved within the horizon, > 0
     koc_percentile       float64  0 to 100, equal scores share the middle
     expected_followers   float64  follow-ups that the tie model alone expects over all ties of the user, >= 0
+    expected_new         float64  of the people expected to be moved, those whose first order ever it would be
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
+    value_at_risk        float64  minor units a horizon that the user spends lately and is expected to move; null as before
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     and the columns of ``facts``
@@ -75,7 +77,10 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
         columns["koc_percentile"] = pa.array(percentile(said.margin))
         if said.follow_ups is not None:
             columns["expected_followers"] = pa.array(summed(frame, said.follow_ups))
-        columns["expected_value"] = pa.array(np.exp(said.margin) * _value_each(matrix), from_pandas=True)
+        columns["expected_new"] = pa.array(np.exp(said.margin) * _new_share(matrix))
+        moved = np.exp(said.margin) * _value_each(matrix)
+        columns["expected_value"] = pa.array(moved, from_pandas=True)
+        columns["value_at_risk"] = pa.array(moved + _spend_a_horizon(frame), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
     if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
@@ -90,12 +95,16 @@ def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
     people_moved         float64  people moved so far, each follow-up shared among those who may have led to it
     activation           string   ``active``: moved somebody within the last horizon; ``lapsed``: before it only; ``never``
     activated_since      string   local date on which the user first moved somebody, null if never
+    audience             int64    people whom the user may influence by ties; not there without ties
+    main_category        string   category in which the user moved most, of equal ones the first; null without any
+    community_id         string   the largest community of the user, of equal ones the first; null for no member's
     stage                string   lifecycle stage
     attribute columns    string   as of the date
     """
     users = pa.array(frame.users, pa.string())
     stage = pa.array(STAGES).take(pa.array(frame.matrix.column("stage").astype(int)))
-    return pa.table({**_activation(frame, snapshot), "stage": stage, **_attributes(snapshot, users)})
+    belongs = {**_audience(frame), **_main_category(snapshot, users), **_community(snapshot, users)}
+    return pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **_attributes(snapshot, users)})
 
 
 def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:
@@ -167,6 +176,59 @@ def _value_each(matrix: Matrix) -> Floats:
         return np.full(len(value), np.nan)
     each: Floats = (value + PRIOR * value.sum() / moved.sum()) / (moved + PRIOR)
     return each
+
+
+def _new_share(matrix: Matrix) -> Floats:
+    """(N,) share of new customers among those a user moves: the own record, backed by ``PRIOR`` people of the market."""
+    moved, new = matrix.column("influence_all"), matrix.column("influence_new_all")
+    market = new.sum() / moved.sum() if moved.any() else 0.0
+    share: Floats = (new / WEIGHT_UNIT + PRIOR * market) / (moved / WEIGHT_UNIT + PRIOR)
+    return share
+
+
+def _spend_a_horizon(frame: Frame) -> Floats:
+    """(N,) minor units that a user spent in the longest window, for each horizon of it; nan where no amounts are known."""
+    window = frame.windows[-1]
+    if f"spend_{window}" not in frame.matrix:
+        return np.full(len(frame.users), np.nan)
+    days = float(window.removesuffix("d"))
+    spent: Floats = np.nan_to_num(frame.matrix.column(f"spend_{window}")) * frame.horizon_days / days
+    return spent
+
+
+def _audience(frame: Frame) -> dict[str, pa.Array]:
+    if "followers" not in frame.matrix:
+        return {}
+    return {"audience": pa.array(np.nan_to_num(frame.matrix.column("followers")).astype(np.int64))}
+
+
+def _main_category(snapshot: Snapshot, users: pa.Array) -> dict[str, pa.Array]:
+    """The category in which each of ``users`` moved most; empty where nobody moved anybody in any."""
+    order = [("influence", "descending"), ("category", "ascending")]
+    return _first_of_each(category_influence(snapshot).sort_by(order), "category", "main_category", users)
+
+
+def _community(snapshot: Snapshot, users: pa.Array) -> dict[str, pa.Array]:
+    """The largest community of each of ``users`` at the date; empty where no memberships are known."""
+    if "memberships" not in snapshot:
+        return {}
+    joined = snapshot["memberships"]
+    present = joined.filter(joined.left_at.isnull(), joined.community_id.notnull()).select("user_id", "community_id")
+    rows = snapshot.engine.to_arrow(present.distinct())
+    sizes = rows.group_by("community_id").aggregate([("user_id", "count")])
+    place = pc.index_in(rows["community_id"], value_set=sizes["community_id"].combine_chunks())
+    rows = rows.append_column("members", pc.take(sizes["user_id_count"], place))
+    order = [("members", "descending"), ("community_id", "ascending")]
+    return _first_of_each(rows.sort_by(order), "community_id", "community_id", users)
+
+
+def _first_of_each(rows: pa.Table, column: str, name: str, users: pa.Array) -> dict[str, pa.Array]:
+    """``name`` -> what ``column`` holds in the first of ``rows`` of each of ``users``, null where there is none."""
+    if not len(rows):
+        return {}
+    # The first place of an id is what `index_in` finds.
+    place = pc.index_in(users, value_set=rows["user_id"].combine_chunks())
+    return {name: rows[column].combine_chunks().take(place)}
 
 
 def _activation(frame: Frame, snapshot: Snapshot) -> dict[str, pa.Array]:

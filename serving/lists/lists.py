@@ -278,8 +278,8 @@ class Lists:
     def _arms(self, list_id: str) -> dict[str, int]:
         counted = sa.select(list_members.c.arm, sa.func.count()).where(list_members.c.list_id == list_id)
         with self.database.read() as connection:
-            found = connection.execute(counted.group_by(list_members.c.arm)).tuples()
-            return dict(sorted(found))
+            found = connection.execute(counted.group_by(list_members.c.arm)).all()
+        return dict(sorted((arm, rows) for arm, rows in found))
 
     def inside(self, principal: Principal, record: CandidateList) -> "np.ndarray[Any, np.dtype[np.bool_]]":
         """(rows,) by rank, whom of the list the principal sees: inside when it was made, and inside now."""
