@@ -47,8 +47,6 @@ def roster_file(
         path = File(folder) / f"roster{suffix}"
         path.write_bytes(file.file.read())
         records = read_roster(path, zone)
-    if not records:
-        raise ListError(f"{file.filename!r} has no rows below its header; send the contacts")
     return reported(services.roster.bring_in(principal, records, request_id=request_id), request_id)
 
 

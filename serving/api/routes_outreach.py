@@ -23,6 +23,7 @@ IdempotencyKey = Annotated[
         description="Names the post, so that it can be sent again; with the position it is the key of records without one.",
     ),
 ]
+ListId = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[^\x00]+$")]
 SHOWN = 3
 
 
@@ -53,7 +54,7 @@ def outcomes(
 
 
 @router.get("/candidate-lists/{list_id}/results", response_model=ResultsShape, responses=errors(404))
-def results(services: Given, principal: Reader, list_id: Annotated[str, Path(max_length=200)]) -> Response:
+def results(services: Given, principal: Reader, list_id: ListId) -> Response:
     """What contacted and held-out people did since the list was made, and the difference with its 95 % interval."""
     return as_json(services.results.of(principal, list_id))
 

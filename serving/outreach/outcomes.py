@@ -70,7 +70,7 @@ class Outcomes:
             self.audit.write(
                 principal,
                 "outcomes.create",
-                ", ".join(sorted({record.campaign for record in posted.kept})[:5]),
+                posted.campaigns,
                 criteria=posted.to_dict(),
                 rows=posted.accepted,
                 request_id=request_id,

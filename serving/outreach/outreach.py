@@ -68,7 +68,7 @@ class Outreach:
             self.audit.write(
                 principal,
                 "outreach.create",
-                ", ".join(sorted({record.campaign for record in posted.kept})[:5]),
+                posted.campaigns,
                 criteria=posted.to_dict(),
                 rows=posted.accepted,
                 request_id=request_id,

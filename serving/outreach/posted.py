@@ -99,6 +99,11 @@ class Posted:
     def nothing_taken(self) -> bool:
         return bool(self.rejected) and not self.accepted + self.repeated
 
+    @property
+    def campaigns(self) -> str:
+        """Lists and campaigns of the accepted records, for the audit log."""
+        return ", ".join(sorted({record.campaign for record in self.kept})) or "nothing kept"
+
     def to_dict(self) -> dict[str, Any]:
         """As the audit log keeps it."""
         refused = Counter(one.reason for one in self.rejected)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import ValidationError
 
-from features.errors import ListError
+from features.errors import DatasetError, ListError
 from features.intake.parse import as_text, ends_in_zeros, parse, rounded_ids
 from features.intake.sources import ROW, Source, open_file
 from features.schema import Kind
@@ -34,16 +34,22 @@ def read_roster(path: Path, zone: str) -> list[ExternalContact]:
     """The contacts in a file. zone: of times that do not carry their own.
 
     Raises:
-        DatasetError: the file cannot be read.
-        ListError: a column that is needed is missing, ids are rounded, or rows cannot be read; says which.
+        ListError: the file cannot be read, a column that is needed is missing, ids are rounded, there are no rows or too
+            many, or some cannot be read; says which.
     """
-    source = open_file(path)
-    columns = _columns(source, path.name)
     records: list[ExternalContact] = []
-    for batch in source.batches(list(columns.values())):
-        records += _records(batch, columns, zone, path.name)
-        if len(records) > MOST_RECORDS:
-            raise ListError(f"{path.name} has more than {MOST_RECORDS:,} rows; send it in parts")
+    try:
+        source = open_file(path)
+        columns = _columns(source, path.name)
+        for batch in source.batches(list(columns.values())):
+            records += _records(batch, columns, zone, path.name)
+            if len(records) > MOST_RECORDS:
+                raise ListError(f"{path.name} has more than {MOST_RECORDS:,} rows; send it in parts")
+    except DatasetError as error:
+        # The folder is ours and tells the sender nothing.
+        raise ListError(str(error).replace(str(path), path.name)) from None
+    if not records:
+        raise ListError(f"{path.name} has no rows below its header; send the contacts")
     return records
 
 

@@ -118,6 +118,7 @@ list_members = sa.Table(
     _text("state_reason"),
     _text("staff", index=True),
     _moment("changed_at", required=True),
+    sa.UniqueConstraint("list_id", "user_id"),
 )
 
 member_events = sa.Table(

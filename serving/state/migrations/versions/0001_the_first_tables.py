@@ -158,6 +158,7 @@ def upgrade() -> None:
         sa.Column("changed_at", Moment(), nullable=False),
         sa.ForeignKeyConstraint(["list_id"], ["candidate_lists.list_id"], name=op.f("fk_list_members_list_id")),
         sa.PrimaryKeyConstraint("list_id", "rank", name=op.f("pk_list_members")),
+        sa.UniqueConstraint("list_id", "user_id", name=op.f("uq_list_members_list_id")),
     )
     op.create_index(op.f("ix_list_members_staff"), "list_members", ["staff"], unique=False)
     op.create_index(op.f("ix_list_members_user_id"), "list_members", ["user_id"], unique=False)
