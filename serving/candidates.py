@@ -7,6 +7,7 @@ import pyarrow.compute as pc
 from features.errors import ScoresError
 from serving.criteria import Criteria, RankBy
 from serving.store.batch import Batch
+from serving.store.filters import CATEGORY
 
 _COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RISING: "rising"}
 
@@ -25,6 +26,8 @@ def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
         raise ScoresError("rising is known over all categories only; rank by score or value, or drop the category")
     if criteria.max_churn is not None and "churn_probability" not in batch.columns:
         raise ScoresError("the current scores have no churn probability: their dataset has no orders; drop that filter")
+    if CATEGORY in criteria.where:
+        raise ScoresError("a category weighs the scores and takes out nobody; give it as --category")
     rows = batch.select(criteria.filters(), criteria.limit, by, within=criteria.where)
     listed = batch.table(rows)
     if criteria.category is not None:

@@ -36,6 +36,10 @@ def candidates(
     category: Annotated[str | None, typer.Option(help="Rank by the influence expected in this category.")] = None,
     max_churn: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out likelier leavers.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only this lifecycle stage, such as active.")] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(help="Any column, such as attribute_region=Hangzhou, abuse<=0.3 or reachable=sms; repeat for several."),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
     evidence: Annotated[
         bool,
@@ -46,19 +50,20 @@ def candidates(
 ) -> None:
     """The best candidates of the current scores, best first.
 
-    Example: koc candidates --limit 50 --category beauty --format csv > list.csv
+    Example: koc candidates --limit 50 --category beauty --where attribute_region=Hangzhou --format csv > list.csv
     """
     import pyarrow.csv
 
     from features.errors import ScoresError
     from serving.candidates import candidates as select
     from serving.candidates import likely_followers
+    from serving.store.filters import parse_filters
     from serving.store.score_store import ScoreStore
 
     if evidence and form is Format.CSV:
         raise ScoresError("--evidence has several rows for a candidate, and a line of CSV holds one; use --format json")
     batch = ScoreStore(scores or home / "scores").open()
-    listed = select(batch, Criteria(limit, by, category, max_churn, stage))
+    listed = select(batch, Criteria(limit, by, category, max_churn, stage, parse_filters(where or [])))
     ids = listed["user_id"].combine_chunks()
     beside = by_user(batch.evidence().of(ids), likely_followers(batch, ids)) if evidence else None
     if form is Format.CSV:

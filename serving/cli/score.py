@@ -43,6 +43,7 @@ def score(
     from features.dataset import parse_moment
     from features.errors import DatasetError
     from serving.batch import score_batch
+    from serving.settings import ServiceSettings
     from serving.store.score_store import ScoreStore
     from training.tracking import Tracker
 
@@ -56,7 +57,8 @@ def score(
     tables, _ = open_dataset(described, quarantine=quarantine, memory=memory, threads=threads)
     store = ScoreStore(out or home / "scores")
     with progress("scoring") as tell:
-        manifest = score_batch(tables, tracker, store, model=model, as_of=moment, progress=tell)  # type: ignore[arg-type]
+        keep = ServiceSettings().keep_batches
+        manifest = score_batch(tables, tracker, store, model=model, as_of=moment, keep=keep, progress=tell)  # type: ignore[arg-type]
     say(
         f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}; "
         f"next: koc candidates{given(scores=out, home=home)}"

@@ -1,6 +1,5 @@
 """Named arrays in one Arrow file, mapped into memory: one row, an array a column."""
 
-import mmap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,14 +26,11 @@ def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path)
 
 
 class Arrays:
-    """The arrays of a file, without a copy; they stay readable when the file is removed."""
+    """The arrays of a file's content, without a copy."""
 
-    def __init__(self, path: Path) -> None:
-        self._row = mapped(path).get_batch(0)
+    def __init__(self, content: pa.Buffer) -> None:
+        self._row = pa.ipc.open_file(content).get_batch(0)
         self._widths = {name.decode(): width.decode() for name, width in (self._row.schema.metadata or {}).items()}
-
-    def __contains__(self, name: str) -> bool:
-        return self._row.schema.get_field_index(name) >= 0
 
     def __getitem__(self, name: str) -> NDArray[Any]:
         values: NDArray[Any] = self._row.column(name).values.to_numpy(zero_copy_only=True)
@@ -45,9 +41,3 @@ class Arrays:
         """A list of strings."""
         found: list[str] = self._row.column(name).values.to_pylist()
         return found
-
-
-def mapped(path: Path) -> pa.ipc.RecordBatchFileReader:
-    """An Arrow file, read from memory that the system fills from disk as it is touched."""
-    with path.open("rb") as file:
-        return pa.ipc.open_file(pa.py_buffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)))

@@ -1,8 +1,8 @@
 """One batch of scores, open for reading."""
 
+import operator
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +14,27 @@ from numpy.typing import NDArray
 
 from features.errors import ScoresError
 from serving.evidence import Evidence
-from serving.store.arrays import Arrays, mapped
+from serving.store.arrays import Arrays
 from serving.store.categories import Categories
 from serving.store.columns import Label, Number
 from serving.store.conditions import Among, Check, check_label, check_number
-from serving.store.filters import CATEGORY, CONSENT, CONSENTED, REACHABLE, ColumnInfo, Filters, listed, unknown_column
+from serving.store.files import Files
+from serving.store.filters import (
+    CATEGORY,
+    CONSENT,
+    CONSENTED,
+    REACHABLE,
+    ColumnInfo,
+    Condition,
+    Filters,
+    listed,
+    unknown_column,
+)
 from serving.store.index import hash_ids, packed
-from serving.store.manifest import checked, read_manifest
+from serving.store.manifest import read_manifest
 from serving.store.records import Records
-from serving.store.schemas import CATEGORIES, COMMUNITIES, FOLLOW_UPS, INDEX, NEXT_ITEMS, RECORDS, SERVING, TABLE, TIES
-from serving.store.search import Ranking, best_by, best_rows
+from serving.store.schemas import CATEGORIES, COMMUNITIES, FOLLOW_UPS, INDEX, NEXT_ITEMS, RECORDS, TABLE, TIES
+from serving.store.search import Ranking, best_by
 
 Rows = NDArray[np.int64]
 NO_FILTERS: Filters = {}
@@ -35,26 +46,38 @@ RANKINGS = 8
 class Batch:
     """Immutable; its rows are 0 to ``len(batch) - 1``, best ``koc_score`` first.
 
-    What queries read is checked when the batch opens, the rest when it is first read. The files stay readable for as long
-    as the batch is held, whatever the store does.
+    A file's checksum is compared when it is first read, then never again for this batch: a service that cannot wait calls
+    ``verify`` first. What is open stays readable for as long as the batch is held, whatever the store does.
 
     Raises:
-        ScoresError: the manifest, or a file, is missing or altered.
+        ScoresError: the manifest, or a file that is read for the first time, is missing or altered.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        with ThreadPoolExecutor(2) as pool:
-            # Small beside large: the two largest files at once.
-            list(pool.map(lambda name: checked(folder, self.manifest, name), SERVING))
-        self._users = mapped(folder / TABLE).read_all()
-        self._index = Arrays(folder / INDEX)
-        self._records = Records(folder / RECORDS, self._index["records:starts"])
+        self._files = Files(folder, self.manifest)
+        self._index = Arrays(self._files.mapped(INDEX))
         self._categories = Categories(self._index, len(self))
-        self._checked = lru_cache(None)(lambda name: checked(folder, self.manifest, name))
         self._ranking = lru_cache(RANKINGS)(self._ranked)
         self._reachable = lru_cache(None)(self._consenting)
+
+    def verify(self) -> "Batch":
+        """Itself, after the checksums of all files, so that no answer meets a spoilt one.
+
+        Raises:
+            ScoresError: a file was altered.
+        """
+        self._files.verify()
+        return self
+
+    @cached_property
+    def _users(self) -> pa.Table:
+        return pa.ipc.open_file(self._files.mapped(TABLE)).read_all()
+
+    @cached_property
+    def _records(self) -> Records:
+        return Records(self._files[RECORDS], self._index["records:starts"])
 
     def __len__(self) -> int:
         return self.manifest.rows
@@ -63,16 +86,19 @@ class Batch:
     def columns(self) -> Mapping[str, ColumnInfo]:
         """Column -> what it holds, in the order of the table."""
         found = {}
-        for name in self._users.column_names:
+        for name in self.manifest.columns:
             column = self._filterable.get(name)
             found[name] = ColumnInfo(name, self._index.strings(f"kind:{name}")[0]) if column is None else column.info
         return found
 
     @cached_property
     def _filterable(self) -> Mapping[str, Label | Number]:
-        made = {"label": Label, "number": Number}
-        kinds = {name: self._index.strings(f"kind:{name}")[0] for name in self._users.column_names}
-        return {name: made[kind](name, self._index) for name, kind in kinds.items() if kind in made}
+        found: dict[str, Label | Number] = {}
+        for name in self.manifest.columns:
+            kind = self._index.strings(f"kind:{name}")[0]
+            if kind in ("label", "number"):
+                found[name] = Label(name, self._index) if kind == "label" else Number(name, self._index)
+        return found
 
     def select(
         self, filters: Filters, limit: int | None = None, by: str = SCORE, start: int = 0, within: Filters = NO_FILTERS
@@ -89,9 +115,7 @@ class Batch:
         category = filters.get(CATEGORY)
         ranking = self._ranking(by, None if category is None else str(category))
         checks = self._checks(filters, within)
-        in_order = ranking.order is None
-        rows = best_rows(checks, len(self), need) if in_order else best_by(ranking, checks, len(self), need)
-        return rows[start:].astype(np.int64)
+        return best_by(ranking, checks, len(self), need)[start:].astype(np.int64)
 
     def mask(self, filters: Filters, within: Filters = NO_FILTERS) -> NDArray[np.bool_]:
         """(rows,) who passes; the ``category`` of ``filters`` takes out nobody, that of ``within`` as in `select`.
@@ -108,23 +132,23 @@ class Batch:
         found = [self._check(name, condition) for name, condition in filters.items() if name != CATEGORY]
         for name, condition in within.items():
             if name == CATEGORY:
-                found.append(self._categories.with_record([condition] if isinstance(condition, str) else condition))
+                found.append(self._categories.with_record(_all_of(condition)))
             else:
                 found.append(self._check(name, condition))
         return found
 
-    def _check(self, name: str, condition: Any) -> Check:
+    def _check(self, name: str, condition: Condition) -> Check:
         if name == REACHABLE:
-            return self._reachable(condition if isinstance(condition, str) else tuple(condition))
+            return self._reachable(_all_of(condition))
         column = self._filterable.get(name)
         if column is None:
             raise unknown_column(name, self.columns)
         return check_label(column, condition) if isinstance(column, Label) else check_number(column, condition)
 
-    def _consenting(self, channels: str | tuple[str, ...]) -> Check:
+    def _consenting(self, channels: tuple[str, ...]) -> Check:
         """Who consents to any of the channels: ``sms`` is ``consent_sms`` or ``consent_sms_PURPOSE`` for any purpose."""
         passing = np.zeros(len(self), dtype=bool)
-        for channel in (channels,) if isinstance(channels, str) else channels:
+        for channel in channels:
             wanted = f"{CONSENT}{channel}"
             columns = [
                 self._filterable[name] for name in self._filterable if name == wanted or name.startswith(f"{wanted}_")
@@ -179,8 +203,25 @@ class Batch:
 
     def table(self, rows: Rows | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The scores of ``rows`` in their order, by default of all; columns as in `score_users`."""
-        users = self._users if columns is None else self._users.select(columns)
-        return users if rows is None else users.take(pa.array(rows))
+        names = list(self.manifest.columns) if columns is None else list(columns)
+        if rows is None:
+            return self._users.select(names)
+        return pa.table({name: self._taken(name, rows) for name in names}, self._schema(names))
+
+    def _taken(self, name: str, rows: Rows) -> pa.Array:
+        """As in the table; out of the index where it can be, so that less is read into memory."""
+        found, kind = self._filterable.get(name), self._users.schema.field(name).type
+        if isinstance(found, Number) and pa.types.is_floating(kind):
+            values = found.values[rows]
+            return pa.array(values, mask=np.isnan(values)).cast(kind)
+        if isinstance(found, Label) and not pa.types.is_boolean(kind):
+            codes = found.codes[rows]
+            labels = pa.array(found.labels, kind)
+            return labels.take(pa.array(codes, mask=codes == len(labels)))
+        return self._users[name].take(pa.array(rows))
+
+    def _schema(self, names: Sequence[str]) -> pa.Schema:
+        return pa.schema([self._users.schema.field(name) for name in names])
 
     def json(self, rows: Rows) -> bytes:
         """A JSON array with one object per row, its keys as the columns."""
@@ -196,7 +237,8 @@ class Batch:
         if isinstance(found, Number):
             return found.values
         if isinstance(found, Label):
-            return np.array([*found.labels, None], dtype=object)[found.codes]
+            labels: NDArray[Any] = np.array([*found.labels, None], dtype=object)
+            return labels.take(found.codes)
         if column not in self.columns:
             raise ScoresError(f"the current scores have no {column}; choose from {listed(column, self.columns)}")
         return np.array(self._users[column].to_pylist(), dtype=object)
@@ -215,17 +257,28 @@ class Batch:
 
     def evidence(self) -> Evidence:
         """Who followed the explained users, and what to hand them next."""
-        return Evidence(pq.read_table(self._checked(FOLLOW_UPS)), pq.read_table(self._checked(NEXT_ITEMS)))
+        return Evidence(self._parquet(FOLLOW_UPS), self._parquet(NEXT_ITEMS))
 
-    def ties(self, influencers: pa.Array | None = None) -> pa.Table:
-        """Ties with what each is expected to carry, of ``influencers`` (ids) alone where given."""
-        wanted = None if influencers is None else pc.field("influencer_id").isin(influencers)
-        return pq.read_table(self._checked(TIES), filters=wanted)
+    def ties(self, influencers: pa.Array | None = None, *, followers: pa.Array | None = None) -> pa.Table:
+        """Ties with what each is expected to carry, of ``influencers`` and ``followers`` (ids) alone where given."""
+        given = {"influencer_id": influencers, "user_id": followers}
+        asked = [pc.field(name).isin(ids) for name, ids in given.items() if ids is not None]
+        return self._parquet(TIES, reduce(operator.and_, asked) if asked else None)
 
     def categories(self) -> pa.Table:
         """Influence by user and category; columns as in `category_influence`."""
-        return pq.read_table(self._checked(CATEGORIES))
+        return self._parquet(CATEGORIES)
 
     def communities(self) -> pa.Table:
         """Churn by community; columns as in `community_churn`."""
-        return pq.read_table(self._checked(COMMUNITIES))
+        return self._parquet(COMMUNITIES)
+
+    def _parquet(self, name: str, wanted: pc.Expression | None = None) -> pa.Table:
+        return pq.read_table(pa.BufferReader(self._files.mapped(name)), filters=wanted)
+
+
+def _all_of(condition: Condition) -> tuple[str, ...]:
+    """One name or several, as texts."""
+    if isinstance(condition, Sequence) and not isinstance(condition, str):
+        return tuple(str(name) for name in condition)
+    return (str(condition),)

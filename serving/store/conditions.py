@@ -24,11 +24,13 @@ class Check(ABC):
     count   rows that pass, or about so many
     exact   whether the bits of ``bits`` are all who pass, and not some more
     rising  whether ``rows`` come in the order of the batch
+    wordy   whether ``bits`` are kept, and not worked out of each row
     """
 
     count: int
     exact: bool = True
     rising: bool = True
+    wordy: bool = True
 
     @abstractmethod
     def bits(self, start: int, stop: int) -> Bits:
@@ -54,11 +56,11 @@ class AnyOf(Check):
         self._column, self._codes = column, codes
         self.count = sum(column.starts[code + 1] - column.starts[code] for code in codes)
         self._common = [column.common[code] for code in codes]
-        self.rising = len(codes) == 1
+        self.rising, self.wordy = len(codes) == 1, min(self._common, default=-1) >= 0
 
     def bits(self, start: int, stop: int) -> Bits:
         column = self._column
-        if min(self._common, default=-1) < 0:
+        if not self.wordy:
             return packed(self._hit(column.codes[start * 64 : stop * 64]))
         found: Bits = column.bitmaps[self._common[0], start:stop]
         for which in self._common[1:]:
@@ -82,7 +84,8 @@ class AnyOf(Check):
             return one
         wanted = np.zeros(len(self._column.starts), dtype=bool)
         wanted[list(self._codes)] = True
-        return wanted[codes]
+        hit: Passing = wanted[codes]
+        return hit
 
 
 class Between(Check):

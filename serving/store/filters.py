@@ -1,6 +1,7 @@
 """Filters of users: what they may name, and the conditions that they mean."""
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -56,3 +57,35 @@ def unknown_column(name: str, columns: Mapping[str, ColumnInfo]) -> ScoresError:
     valid = [*(known for known, info in columns.items() if info.filterable), CATEGORY, REACHABLE]
     what = f"{name} holds no numbers or labels" if name in columns else f"the current scores have no {name}"
     return ScoresError(f"{what} to filter by; choose from {listed(name, valid)}")
+
+
+def parse_filters(texts: Iterable[str]) -> dict[str, Condition]:
+    """Filters out of texts such as ``attribute_region=Hangzhou``, ``koc_percentile>=90`` and ``abuse<=0.3``.
+
+    Several values of one column are alternatives; the two ends of a range both hold.
+
+    Raises:
+        ScoresError: a text has none of the three signs, or its column is told in two ways.
+    """
+    values: dict[str, list[Value]] = {}
+    ends: dict[str, dict[str, float]] = {}
+    for text in texts:
+        found = re.fullmatch(r"([^<>=]+)(<=|>=|=)(.+)", text.strip(), re.DOTALL)
+        if found is None:
+            raise ScoresError(f"{text!r} is no filter; write it as attribute_region=Hangzhou, churn_probability<=0.3 or "
+                              "koc_percentile>=90")  # fmt: skip
+        name, sign, said = (part.strip() for part in found.groups())
+        if sign == "=":
+            values.setdefault(name, []).append(said)
+        else:
+            ends.setdefault(name, {})["max" if sign == "<=" else "min"] = _number(text, said)
+    if both := set(values) & set(ends):
+        raise ScoresError(f"{min(both)} is given both values and a range; give one of the two")
+    return {**values, **ends}
+
+
+def _number(text: str, said: str) -> float:
+    try:
+        return float(said)
+    except ValueError:
+        raise ScoresError(f"{text!r} compares with {said!r}, which is no number") from None

@@ -5,10 +5,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from features.errors import ScoresError
 
-MANIFEST = "manifest.json"
+MANIFEST, OWN = "manifest.json", "checksum"
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,9 @@ class Manifest:
     written_at: str
 
     def write(self, folder: Path) -> Path:
-        """The file written into the folder of the batch."""
-        path = folder / MANIFEST
-        path.write_text(json.dumps(asdict(self), indent=1), encoding="utf-8")
+        """The file written into the folder of the batch, with a checksum of its own content."""
+        path, content = folder / MANIFEST, asdict(self)
+        path.write_text(json.dumps({**content, OWN: _digest(content)}, indent=1), encoding="utf-8")
         return path
 
 
@@ -43,23 +44,17 @@ def read_manifest(folder: Path) -> Manifest:
     path = folder / MANIFEST
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return Manifest(**{**content, "columns": tuple(content["columns"])})
+        if content.pop(OWN) == _digest(content):
+            return Manifest(**{**content, "columns": tuple(content["columns"])})
     except OSError:
         raise ScoresError(f"batch {folder.name} has no {path}; score again with `koc score`") from None
-    except (ValueError, KeyError, TypeError):
-        raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`") from None
+    except (ValueError, LookupError, TypeError, AttributeError):
+        pass
+    raise ScoresError(f"{path} is not the manifest of a batch; score again with `koc score`")
 
 
-def checked(folder: Path, manifest: Manifest, name: str) -> Path:
-    """A file of the batch, after its checksum.
-
-    Raises:
-        ScoresError: the file is missing or altered.
-    """
-    file = folder / name
-    if not file.is_file() or sha256(file) != manifest.checksums.get(name):
-        raise ScoresError(f"{file} is missing or does not match its checksum; score again with `koc score`")
-    return file
+def _digest(content: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 def sha256(path: Path) -> str:

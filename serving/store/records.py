@@ -1,14 +1,16 @@
 """Users as JSON, encoded when the batch is written: a line each, so that an answer is cut and joined."""
 
-import mmap
 import os
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+
+from serving.store.files import map_file
 
 BYTES = pa.large_binary()
 CHUNK = 65_536
@@ -38,17 +40,15 @@ def write_records(users: pa.Table, path: Path) -> NDArray[np.int64]:
 
 
 class Records:
-    """The lines of a file that `write_records` made; it stays readable when the file is removed."""
+    """The lines of a file that `write_records` made."""
 
-    def __init__(self, path: Path, starts: NDArray[np.int64]) -> None:
-        self._file, self._starts = path.open("rb"), starts
-        size = min(int(starts[-1]), MAPPED)
-        self._top = mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ) if size else b""
-        self._mapped = size
+    def __init__(self, file: BinaryIO, starts: NDArray[np.int64]) -> None:
+        self._file, self._starts = file, starts
+        self._top = map_file(file, MAPPED)
 
     def array(self, rows: NDArray[np.int64]) -> bytes:
         """A JSON array of the objects of ``rows``, in their order."""
-        top, size, file = self._top, self._mapped, self._file.fileno()
+        top, size, file = self._top, len(self._top), self._file.fileno()
         starts, stops = self._starts[rows].tolist(), self._starts[rows + 1].tolist()
         parts = [
             top[start : stop - 1] if stop <= size else os.pread(file, stop - start - 1, start)

@@ -5,6 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,14 +15,14 @@ import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
-from features.errors import ScoresError
+from features.errors import NoScoresError, ScoresError
 from serving.evidence import Evidence
 from serving.store.arrays import write_arrays
 from serving.store.batch import Batch
 from serving.store.index import index_categories, index_users
 from serving.store.manifest import Manifest, read_manifest, sha256
 from serving.store.records import write_records
-from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, RECORDS, TABLE, TIES_SCHEMA
+from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, RECORDS, SERVING, TABLE, TIES_SCHEMA
 
 CURRENT = "current"
 ABANDONED = 86_400.0
@@ -69,7 +70,9 @@ class ScoreStore:
             for name, table in zip(EXCHANGE, tables, strict=True):
                 pq.write_table(table, partial / name)
             write_serving(users, categories, partial)
-            checksums = {path.name: sha256(path) for path in sorted(partial.iterdir())}
+            names = [*EXCHANGE, *SERVING]
+            with ThreadPoolExecutor(2) as pool:
+                checksums = dict(zip(names, pool.map(lambda name: sha256(partial / name), names), strict=True))
             manifest = Manifest(
                 batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums,
                 datetime.now(UTC).isoformat(),
@@ -82,7 +85,7 @@ class ScoreStore:
             shutil.rmtree(partial, ignore_errors=True)
             raise
         self._switch(batch)
-        self._clear(keep)
+        self.clear(keep)
         return manifest
 
     def marked(self, mark: str) -> Manifest | None:
@@ -105,12 +108,16 @@ class ScoreStore:
         """The batch that is served, by name.
 
         Raises:
-            ScoresError: there is none.
+            NoScoresError: there is none. ScoresError: the pointer is spoilt.
         """
+        pointer = self.folder / CURRENT
         try:
-            return (self.folder / CURRENT).read_text(encoding="utf-8").strip()
+            name = pointer.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
-            raise ScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`") from None
+            raise NoScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`") from None
+        if not _is_name(name):
+            raise ScoresError(f"{pointer} names no batch; score again with `koc score`")
+        return name
 
     def current(self) -> Manifest:
         """The manifest of the batch that is served; its files are checked when they are read.
@@ -146,18 +153,18 @@ class ScoreStore:
                 except ScoresError:
                     continue
 
-    def _clear(self, keep: int | None) -> None:
-        """Remove batches beyond ``keep``, never the current one, and what crashes left behind."""
+    def clear(self, keep: int | None = None) -> None:
+        """Remove batches beyond ``keep``, the latest written staying and always the current one, and what crashes left."""
         if keep is not None:
-            for manifest in [found for found in self.batches() if found.batch != self.current_id()][max(keep, 1) - 1 :]:
+            others = [found.batch for found in self.batches() if found.batch != self.current_id()]
+            for batch in others[max(keep, 1) - 1 :]:
                 # Out of sight by one step, so that nobody opens half of it.
-                gone = self.folder / f".removed-{manifest.batch}"
-                (self.folder / manifest.batch).rename(gone)
+                (self.folder / batch).rename(self.folder / f".removed-{batch}")
         for path in self.folder.glob(".removed-*"):
             shutil.rmtree(path, ignore_errors=True)
-        for path in self.folder.glob(".partial-*"):
+        for path in (*self.folder.glob(".partial-*"), *self.folder.glob(f".{CURRENT}-*")):
             if path.stat().st_mtime < time.time() - ABANDONED:
-                shutil.rmtree(path, ignore_errors=True)
+                shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def best_first(users: pa.Table) -> pa.Table:
@@ -181,7 +188,7 @@ def write_serving(users: pa.Table, categories: pa.Table, folder: Path) -> None:
 
 
 def _is_name(name: str) -> bool:
-    return not name.startswith(".") and Path(name).name == name
+    return bool(name) and not name.startswith(".") and name.isprintable() and Path(name).name == name
 
 
 def _sync(path: Path) -> None:

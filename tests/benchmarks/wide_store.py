@@ -78,4 +78,6 @@ def _labels(random: np.random.Generator, name: str, count: int, users: int) -> p
 
 
 def _said(said: np.ndarray, text: str) -> pa.Array:
-    return pa.array([text.format(place % 97, place % 31) if known else None for place, known in enumerate(said)], pa.string())
+    return pa.array(
+        [text.format(place % 97, place % 31) if known else None for place, known in enumerate(said)], pa.string()
+    )

@@ -170,3 +170,14 @@ def test_the_likeliest_followers_come_first_and_no_more_than_asked_for(tmp_path:
     # That at least one happens, where 2, 0.7, 0.1 and 0.5 are expected.
     assert [row["probability"] for row in found] == pytest.approx([0.8647, 0.5034, 0.0952, 0.3935], abs=1e-4)
     assert likely_followers(store.open(), pa.array(["d"])).num_rows == 0
+
+
+def test_filters_of_any_column_hold_beside_the_others(tmp_path: Path) -> None:
+    users = USERS.append_column("attribute_region", [["Hangzhou", "Suzhou", "Hangzhou", "Wuhan"]])
+    batch = batch_of(tmp_path, users, CATEGORIES)
+    assert ids(candidates(batch, Criteria(where={"attribute_region": ["Hangzhou", "Suzhou"]}))) == ["a", "b", "c"]
+    where = {"attribute_region": ["Hangzhou", "Suzhou"], "churn_probability": {"min": 0.5}}
+    assert ids(candidates(batch, Criteria(where=where))) == ["a"]
+    assert ids(candidates(batch, Criteria(where=where, max_churn=0.6))) == []
+    with pytest.raises(ScoresError, match="takes out nobody; give it as --category"):
+        candidates(batch, Criteria(where={"category": ["tea"]}))

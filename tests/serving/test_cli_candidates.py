@@ -117,10 +117,21 @@ def test_filters_reach_the_list(scored: Scored) -> None:
     assert len(rows) == sum(row["stage"] == "active" and (row["churn_probability"] or 1) <= 0.3 for row in users)
 
 
+def test_any_column_filters_the_list(scored: Scored) -> None:
+    ran = koc("candidates", "--home", scored.home, "--where", "koc_percentile>=50", "--where", "koc_percentile<=90",
+              "--where", "stage=active", "--where", "stage=dormant", "--limit", 10_000, "--format", "json")  # fmt: skip
+    wanted = [row["user_id"] for row in scored.store.open().table().to_pylist()
+              if 50 <= row["koc_percentile"] <= 90 and row["stage"] in ("active", "dormant")]  # fmt: skip
+    assert [row["user_id"] for row in json.loads(ran.out)] == wanted
+    assert len(wanted) > 5
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (("--category", "nothing"), "error nobody moved anybody in category 'nothing'; choose from "),
+        (("--where", "roles=x"), "error the current scores have no roles to filter by; choose from koc_score, "),
+        (("--where", "stage"), "error 'stage' is no filter; write it as attribute_region=Hangzhou, "),
         (("--stage", "nothing"), "error no user has stage 'nothing'; choose from "),
     ],
 )

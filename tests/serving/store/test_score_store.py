@@ -3,13 +3,16 @@ import os
 from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from features.errors import ScoresError
 from serving.evidence import Evidence
 from serving.store import score_store
-from serving.store.schemas import EXCHANGE, TIES_SCHEMA
+from serving.store.batch import Batch
+from serving.store.schemas import EXCHANGE, SERVING, TIES_SCHEMA
 from serving.store.score_store import ScoreStore
 
 AS_OF = datetime(2024, 6, 1)
@@ -55,7 +58,11 @@ def test_the_latest_batch_is_served_and_the_earlier_one_kept(tmp_path: Path) -> 
     assert {path.name for path in tmp_path.iterdir()} == {first, second, "current"}
 
 
-@pytest.mark.parametrize("step", ["write_table", "rename", "replace"])
+STEPS: dict[str, object] = {"write_table": score_store.pq, "write_records": score_store, "write_arrays": score_store,
+                            "sha256": score_store, "fsync": os, "rename": Path, "replace": os}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", STEPS)
 def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
     store = ScoreStore(tmp_path)
     first = written(store)
@@ -63,8 +70,7 @@ def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytes
     def fail(*_: object) -> None:
         raise OSError("disk full")
 
-    target: object = {"write_table": score_store.pq, "rename": Path, "replace": os}[step]
-    monkeypatch.setattr(target, step, fail)
+    monkeypatch.setattr(STEPS[step], step, fail)
     with pytest.raises(OSError, match="disk full"):
         written(store, USERS.slice(0, 1))
     monkeypatch.undo()
@@ -74,17 +80,34 @@ def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytes
     assert written(store) == store.current().batch
 
 
-@pytest.mark.parametrize("name", EXCHANGE[1:])
-@pytest.mark.parametrize("missing", [True, False])
-def test_altered_and_missing_files_are_refused(tmp_path: Path, name: str, missing: bool) -> None:
+@pytest.mark.parametrize("name", [*EXCHANGE[1:], *SERVING])
+def test_altered_files_are_refused_when_they_are_read(tmp_path: Path, name: str) -> None:
     store = ScoreStore(tmp_path)
     path = tmp_path / written(store) / name
     content = path.read_bytes()
-    path.unlink() if missing else path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    batch = store.open()
-    read = {"categories.parquet": batch.categories, "ties.parquet": batch.ties, "communities.parquet": batch.communities}
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    read = {
+        "categories.parquet": Batch.categories,
+        "ties.parquet": Batch.ties,
+        "communities.parquet": Batch.communities,
+        "evidence.parquet": Batch.evidence,
+        "next_items.parquet": Batch.evidence,
+        "users.arrow": Batch.table,
+        "users.jsonl": lambda batch: batch.json(np.array([0])),
+        "index.arrow": Batch.verify,
+    }
     with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum; score again with `koc score`"):
-        read.get(name, batch.evidence)()
+        read[name](store.open())
+    with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum"):
+        store.open().verify()
+
+
+@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING])
+def test_a_batch_without_one_of_its_files_is_refused(tmp_path: Path, name: str) -> None:
+    store = ScoreStore(tmp_path)
+    (tmp_path / written(store) / name).unlink()
+    with pytest.raises(ScoresError, match=f"{name} is missing or does not match its checksum"):
+        store.open()
 
 
 def test_without_a_tie_model_there_are_no_ties(tmp_path: Path) -> None:
@@ -100,11 +123,9 @@ def test_a_spoilt_manifest_is_refused(tmp_path: Path, spoil: str) -> None:
     if spoil == "checksums":
         content = {**json.loads(path.read_text()), "checksums": {}}
         path.write_text(json.dumps(content))
-        message = "users.arrow is missing or does not match its checksum"
     else:
         path.write_text(spoil)
-        message = "manifest.json is not the manifest of a batch; score again"
-    with pytest.raises(ScoresError, match=message):
+    with pytest.raises(ScoresError, match=r"manifest.json is not the manifest of a batch; score again"):
         store.open().table()
 
 
@@ -115,3 +136,49 @@ def test_a_store_without_a_batch_tells_how_to_make_one(tmp_path: Path) -> None:
     (tmp_path / written(store) / "manifest.json").unlink()
     with pytest.raises(ScoresError, match=r"has no .*manifest.json; score again"):
         store.current()
+
+
+def test_old_batches_go_and_the_current_one_stays(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    first, second, third = (written(store) for _ in range(3))
+    assert [manifest.batch for manifest in store.batches()] == [third, second, first]
+    # An operator turned back to the first.
+    (tmp_path / "current").write_text(first)
+    latest = store.write(USERS, CATEGORIES, dataset="shop", model="koc/1", as_of=AS_OF, keep=2).batch
+    assert [manifest.batch for manifest in store.batches()] == [latest, third]
+    (tmp_path / "current").write_text(third)
+    store.clear(1)
+    assert [manifest.batch for manifest in store.batches()] == [third]
+    assert {path.name for path in tmp_path.iterdir()} == {third, "current"}
+    with pytest.raises(ScoresError, match=f"no batch {first} in .*; there are {third}"):
+        store.open(first)
+
+
+def test_what_a_crash_left_behind_is_cleared_once_it_is_old(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    (tmp_path / ".current-old").touch()
+    os.utime(tmp_path / ".current-old", (0, 0))
+    for name in (".partial-old", ".partial-new", ".removed-x"):
+        (tmp_path / name).mkdir()
+    os.utime(tmp_path / ".partial-old", (0, 0))
+    batch = written(store)
+    assert {path.name for path in tmp_path.iterdir()} == {batch, "current", ".partial-new"}
+
+
+@pytest.mark.parametrize("said", [b"", b"..", b"../x", b"gone", b"\xff\x00"])
+def test_a_spoilt_pointer_names_no_batch(tmp_path: Path, said: bytes) -> None:
+    store = ScoreStore(tmp_path)
+    written(store)
+    (tmp_path / "current").write_bytes(said)
+    with pytest.raises(ScoresError, match=r"names no batch; score again|has no .*manifest.json"):
+        store.open()
+
+
+def test_users_are_stored_by_falling_score_and_unknown_numbers_as_null(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    users = pa.table({"user_id": ["a", "b", "c", "d"], "koc_score": [1.0, None, 3.0, 1.0], "reach": [0.0, 1.0, np.nan, 2.0]})
+    written(store, users)
+    assert store.open().table().to_pydict() == {
+        "user_id": ["c", "a", "d", "b"], "koc_score": [3.0, 1.0, 1.0, None], "reach": [None, 0.0, 2.0, 1.0]
+    }  # fmt: skip
+    assert pq.read_table(tmp_path / store.current().batch / "users.parquet").equals(store.open().table())

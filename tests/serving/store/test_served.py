@@ -1,0 +1,130 @@
+import logging
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features.errors import ScoresError
+from serving.store.manifest import Manifest
+from serving.store.schemas import EXCHANGE, SERVING
+from serving.store.score_store import ScoreStore
+from serving.store.served import Served
+from tests.serving.batches import write_random, write_users
+
+USERS = [{"user_id": "a"}, {"user_id": "b"}]
+
+
+def spoil(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    middle = len(content) // 2
+    if how == "flip":
+        path.write_bytes(content[:middle] + bytes([content[middle] ^ 64]) + content[middle + 1 :])
+    elif how == "cut":
+        path.write_bytes(content[:middle])
+    else:
+        path.unlink()
+
+
+@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING, "manifest.json"])
+@pytest.mark.parametrize("how", ["flip", "cut", "remove"])
+def test_a_spoilt_batch_is_reported_and_the_one_before_stays(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, how: str
+) -> None:
+    store = ScoreStore(tmp_path)
+    whole = write_users(store, USERS)
+    served = Served(store)
+    assert served.batch.manifest == whole
+    spoil(tmp_path / write_users(store, USERS).batch / name, how)
+    assert served.refresh().manifest == whole
+    assert name in caplog.text
+    assert f"batch {whole.batch} is served still" in caplog.text
+    # A process that starts now finds the newest that is whole, and says so.
+    caplog.clear()
+    assert Served(store).batch.manifest == whole
+    assert f"batch {whole.batch} is served instead" in caplog.text
+    assert served.batch.json(np.array([0])).startswith(b'[{"user_id":"a"')
+    again = write_users(store, USERS)
+    assert served.refresh().manifest == again
+
+
+def test_without_one_whole_batch_there_is_nothing_to_serve(tmp_path: Path) -> None:
+    served = Served(ScoreStore(tmp_path))
+    with pytest.raises(ScoresError, match=r"no scores in .*; make some with `koc score"):
+        _ = served.batch
+    spoil(tmp_path / write_users(served.store, USERS).batch / "index.arrow", "flip")
+    with pytest.raises(ScoresError, match=r"index.arrow is missing or does not match its checksum"):
+        _ = served.batch
+
+
+def test_a_new_batch_is_followed_in_the_background_and_looked_for_once_a_while(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    first = write_users(store, USERS)
+    slow, quick = Served(store, patience=3600), Served(store, patience=0)
+    assert slow.batch.manifest == quick.batch.manifest == first
+    second = write_users(store, USERS)
+    assert slow.batch.manifest == first
+    deadline = time.monotonic() + 20
+    while quick.batch.manifest != second and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert quick.batch.manifest == second
+    assert slow.batch.manifest == first
+    assert slow.refresh().manifest == second
+
+
+def test_a_spoilt_batch_is_read_again_only_after_a_while(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = ScoreStore(tmp_path)
+    write_users(store, USERS)
+    served = Served(store)
+    _ = served.batch
+    second = write_users(store, USERS)
+    path = tmp_path / second.batch / "users.jsonl"
+    content = path.read_bytes()
+    spoil(path, "flip")
+    served.refresh()
+    path.write_bytes(content)
+    caplog.clear()
+    assert served.refresh().manifest != second
+    assert caplog.text == ""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert served.refresh().manifest == second
+
+
+def test_readers_of_an_old_batch_go_on_while_batches_change_and_go(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each answer is of one batch, also when that batch was removed while the answer was made."""
+    store = write_random(tmp_path, users=300)
+    served, stop, failures, seen = Served(store, patience=0), threading.Event(), [], set()
+
+    def read() -> None:
+        try:
+            while not stop.is_set():
+                batch = served.batch
+                rows = batch.select({"attribute_tier": "gold", "koc_percentile": {"min": 10}}, 20)
+                ids = batch.table(rows, ["user_id"])["user_id"].to_pylist()
+                assert batch.rows_of(ids).tolist() == rows.tolist()
+                assert all(f'"{user}"'.encode() in batch.json(rows) for user in ids)
+                assert batch.ties().num_rows > 0
+                seen.add(batch.manifest.batch)
+        except BaseException as error:
+            failures.append(error)
+
+    readers = [threading.Thread(target=read) for _ in range(3)]
+    with caplog.at_level(logging.ERROR):
+        for reader in readers:
+            reader.start()
+        written: list[Manifest] = []
+        for seed in range(1, 6):
+            write_random(tmp_path, users=300, seed=seed, keep=1)
+            written.append(store.current())
+            served.refresh()
+        stop.set()
+        for reader in readers:
+            reader.join()
+    assert failures == []
+    assert served.batch.manifest == written[-1]
+    assert [manifest.batch for manifest in store.batches()] == [written[-1].batch]
+    assert len(seen) > 1
