@@ -92,8 +92,11 @@ HEAVY = {
     "pyspark": {"features/engine.py"},
     "pandera": {"features/intake/validate.py"},
     "matplotlib": {"training/plots.py", "training/tracking.py"},
-    "sqlalchemy": set(),
-    "fastapi": set(),
+    "sqlalchemy": {
+        *("serving/state/", "serving/access/", "serving/lists/", "serving/outreach/", "serving/jobs/"),
+        *("serving/api/problems.py", "serving/api/routes_health.py", "serving/cards.py"),
+    },
+    "fastapi": {"serving/api/"},
 }
 
 
