@@ -55,7 +55,8 @@ class Eligible:
         rows = np.flatnonzero(who) if who.dtype == bool else who[who >= 0]
         rows = rows[self._cause[rows] == 0]
         if cause not in self.causes:
-            self.causes.append(cause)
+            # As plain text: causes end up as names in JSON.
+            self.causes.append(str(cause))
         self._cause[rows] = self.causes.index(cause)
 
     def rows(self) -> Rows:
