@@ -46,6 +46,8 @@ class DuckDB:
         settings: Mapping[str, object] = {
             "temp_directory": self._spill.name,
             "preserve_insertion_order": False,
+            # Gives what queries no longer need back to the system while other work goes on beside the engine.
+            "allocator_background_threads": True,
             **({"memory_limit": memory_limit} if memory_limit else {}),
             **({"threads": threads} if threads else {}),
         }

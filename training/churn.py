@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import lightgbm
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from features.errors import TrainingError
 from training.calibrate import Calibration, fit_calibration
@@ -47,14 +46,27 @@ class ChurnModel:
         return self.calibration.apply(probability_of(np.mean([trees.odds(frame) for trees in self.trees], axis=0)))
 
 
-def inputs(frame: Frame, columns: Sequence[str], standing: bool) -> npt.NDArray[np.float32]:
-    """(N, F) values, or for members of the churn population their percentile among its known values, 0 to 1, else nan."""
-    x = frame.matrix.select(columns)
-    if not standing:
-        return x
-    percentile = np.full_like(x, np.nan)
-    percentile[frame.churn_population] = pd.DataFrame(x[frame.churn_population]).rank(pct=True).to_numpy(np.float32)
-    return percentile
+def inputs(frame: Frame, columns: Sequence[str], standing: bool, rows: Rows | None = None) -> npt.NDArray[np.float32]:
+    """(N, F) values, or for members of the churn population their percentile among its known values, 0 to 1, else nan.
+
+    rows: (N,) to be told of these users only, (rows.sum(), F).
+    """
+    asked = np.ones(len(frame.users), bool) if rows is None else rows
+    x = frame.matrix.select(columns, asked)
+    if standing:
+        buyers, among = frame.matrix.select(columns, frame.churn_population), frame.churn_population[asked]
+        for column in range(len(columns)):
+            x[:, column] = np.where(among, _percentile(x[:, column], buyers[:, column]), np.nan)
+    return x
+
+
+def _percentile(x: npt.NDArray[np.float32], of: npt.NDArray[np.float32]) -> Floats:
+    """x: (n,), each one of the known values ``of``, or nan. (n,) mean rank of equal ones over their number; nan of nan."""
+    known, times = np.unique(of[~np.isnan(of)], return_counts=True)
+    percentile = np.append((np.cumsum(times) - (times - 1) / 2) / max(1, times.sum()), np.nan)
+    # A nan sorts behind all known values.
+    found: Floats = percentile[np.searchsorted(known, x)]
+    return found
 
 
 def fit_churn_trees(
@@ -84,7 +96,7 @@ def fit_churn_trees(
             f"no {kind} among {len(churned):,} training rows, or in one group of people only; choose another horizon, or "
             "earlier dates"
         )
-    x = np.concatenate([inputs(frame, columns, standing)[of] for frame, of in zip(frames, rows, strict=True)])
+    x = np.concatenate([inputs(frame, columns, standing, of) for frame, of in zip(frames, rows, strict=True)])
 
     def fit(group: int, rows: Rows) -> lightgbm.Booster:
         data = lightgbm.Dataset(x[rows], churned[rows].astype(np.float32), feature_name=list(columns))

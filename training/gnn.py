@@ -154,7 +154,7 @@ class Gnn:
         with torch.no_grad():
             for start in range(0, len(own), ROWS_AT_ONCE):
                 rows = slice(start, start + ROWS_AT_ONCE)
-                each = self.network(own[rows], carried[rows]).numpy().astype(np.float64)
+                each = self.network(own[rows].float(), carried[rows].float()).numpy().astype(np.float64)
                 each[..., 0] = np.clip(each[..., 0], -LIMIT, LIMIT) + np.log(self.means)
                 found[rows] = each.mean(axis=1) if groups is None else each[np.arange(len(each)), groups[rows]]
         return found

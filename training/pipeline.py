@@ -14,6 +14,8 @@ from training.metrics import Task
 from training.settings import TrainSettings
 from training.timeline import Timeline
 
+TIES_AT_ONCE = 500_000
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -53,8 +55,10 @@ def fingerprint(folds: Sequence[Fold]) -> str:
         matrix, ties, labels = fold.frame.matrix, fold.frame.ties, fold.labels
         for names in (matrix.columns, matrix.users, ties.columns):
             digest.update("\n".join(names).encode())
-        for values in (matrix.x, ties.followers, ties.influencers, ties.x, labels.influence, labels.follows):
+        for values in (matrix.x, ties.followers, ties.influencers, labels.influence, labels.follows):
             digest.update(values.tobytes())
+        for start in range(0, len(ties), TIES_AT_ONCE):
+            digest.update(ties.select(ties.columns, slice(start, start + TIES_AT_ONCE)).tobytes())
         digest.update("\n".join(ties.follower_ids.to_pylist()).encode())
         if bought := fold.frame.purchases:
             for values in (bought.users, bought.subjects, bought.age_days):

@@ -46,8 +46,8 @@ class TrainSettings:
     rounds: int = 150
     leaves: int = 15
     learning_rate: float = 0.05
-    user_rows: int = 200_000
-    tie_rows: int = 1_000_000
+    user_rows: int = 150_000
+    tie_rows: int = 500_000
     width: int = 32
     epochs: int = 14
     hops: int = 2
@@ -102,6 +102,8 @@ class TrainSettings:
             "lambda_l2": 5.0,
             "seed": seed,
             "max_bin": 63,
+            # So many rows place 63 bins well enough; sorting the 200,000 of its default took a quarter of a fit.
+            "bin_construct_sample_cnt": 50_000,
             "num_threads": 1,
             "deterministic": True,
             "force_col_wise": True,

@@ -56,7 +56,8 @@ def main(dataset_file: Path, home: Path) -> None:
         nonlocal doing, last
         now = time.monotonic()
         seconds[re.sub(r"^\d{4}-\d\d-\d\d: ", "", doing)] += now - last
-        print(f"{now - begin:7.1f} s  {step}  ({_peak_gb():.1f} GB, load {os.getloadavg()[0]:.1f})", flush=True)
+        taken = f"{now - begin:7.1f} s {time.process_time():7.1f} s CPU"
+        print(f"{taken}  {step}  ({_peak_gb():.1f} GB, load {os.getloadavg()[0]:.1f})", flush=True)
         doing, last = step, now
 
     dataset = read_dataset(dataset_file)

@@ -46,14 +46,17 @@ def records(evaluations: dict[Task, list[Evaluation]]) -> list[Record]:
     return judge(evaluations, QUICK)
 
 
-def test_what_is_judged_is_what_is_served(timeline: Timeline, evaluations: dict[Task, list[Evaluation]]) -> None:
-    panel = Panel.of(training_folds(timeline, TEST_DATE, QUICK), QUICK)
-    frame = timeline.frame(TEST_DATE)
-    served = fit_hybrid(panel, QUICK, influence=True, churn=True).said(frame)
+# Of all rows, and of some that were drawn.
+@pytest.mark.parametrize("settings", [QUICK, replace(QUICK, user_rows=USERS // 2)])
+def test_what_is_judged_is_what_is_served(timeline: Timeline, settings: TrainSettings) -> None:
+    panel = Panel.of(training_folds(timeline, TEST_DATE, settings), settings)
+    assert panel.drawn.all() == (settings is QUICK)
+    judged, frame = evaluate(timeline, TEST_DATE, settings), timeline.frame(TEST_DATE)
+    served = fit_hybrid(panel, settings, influence=True, churn=True).said(frame)
     assert served.margin is not None
     assert served.churn is not None
-    np.testing.assert_array_equal(served.margin, evaluations["koc"][0].scores[SERVED])
-    np.testing.assert_array_equal(served.churn[frame.churn_population], evaluations["churn"][0].scores[SERVED])
+    np.testing.assert_array_equal(served.margin, judged["koc"].scores[SERVED])
+    np.testing.assert_array_equal(served.churn[frame.churn_population], judged["churn"].scores[SERVED])
 
 
 def test_every_model_and_baseline_is_judged_on_all_users_seen(
