@@ -8,6 +8,7 @@ from features.blocks.lifecycle import STAGES
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
 from serving.criteria import PRIOR
+from serving.extra_columns import extra_columns
 from serving.store.schemas import TIES_SCHEMA
 from training.explain import reason_contributions, say_reasons, side_sums
 from training.frame import Frame, Places
@@ -100,11 +101,13 @@ def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
     community_id         string   the largest community of the user, of equal ones the first; null for no member's
     stage                string   lifecycle stage
     attribute columns    string   as of the date
+    and the columns of `serving.extra_columns`
     """
     users = pa.array(frame.users, pa.string())
     stage = pa.array(STAGES).take(pa.array(frame.matrix.column("stage").astype(int)))
     belongs = {**_audience(frame), **_main_category(snapshot, users), **_community(snapshot, users)}
-    return pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **_attributes(snapshot, users)})
+    extra = extra_columns(snapshot, frame)
+    return pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **extra, **_attributes(snapshot, users)})
 
 
 def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:
