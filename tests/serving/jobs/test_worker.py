@@ -191,17 +191,24 @@ def test_killing_workers_and_their_processes_at_any_point_loses_no_job(
 ) -> None:
     """Two workers; every fraction of a second one of them, or the process of a job, gets SIGKILL and is replaced."""
     chance = random.Random(0)
-    made = [jobs.create(K1, "quick", {"name": f"n{number}", "seconds": 0.2}, most_attempts=1_000) for number in range(8)]
+    made = [jobs.create(K1, "quick", {"name": f"n{number}", "seconds": 1.0}, most_attempts=1_000) for number in range(6)]
     workers = [spawned(tmp_path, database_url) for _ in range(2)]
     children: list[int] = []
+
+    def alive() -> list[int]:
+        return [int(line[3]) for line in traces(tmp_path) if not gone(int(line[3]))]
+
+    def waiting() -> bool:
+        return any(jobs.get(LOCAL, job.job_id).state not in OVER for job in made)
+
     try:
-        until(lambda: traces(tmp_path), what="a job to begin")
         kills = Counter[str]()
-        for _ in range(10):
-            time.sleep(0.8 * chance.random())
-            alive = [int(line[3]) for line in traces(tmp_path) if not gone(int(line[3]))]
-            if alive and chance.random() < 0.5:
-                os.kill(chance.choice(alive), signal.SIGKILL)
+        for number in range(8):
+            # However slowly a busy machine starts workers, they are killed while there is work under way.
+            until(lambda: alive() or not waiting(), what="a job to begin")
+            time.sleep(0.5 * chance.random())
+            if number % 2 and (found := alive()):
+                os.kill(chance.choice(found), signal.SIGKILL)
                 kills["jobs"] += 1
             else:
                 spot = chance.randrange(2)
