@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from features.errors import ListError
 from serving.access.principal import Principal
 from serving.lists import payload
-from serving.lists.batch_ties import BatchTies
+from serving.lists.batch_ties import batch_ties
 from serving.lists.criteria import REST, ListCriteria
 from serving.lists.diversity import Cliques, Followers
 from serving.lists.eligibility import Cause, Eligible, by_operations, by_scores
@@ -72,6 +72,8 @@ def prepare(batch: Batch, criteria: ListCriteria, principal: Principal) -> Prepa
     diversity = tuple(_most_each(batch, column, most) for column, most in criteria.diversity.most_each.items())
     who = seen(batch, principal)
     eligible = by_scores(batch, criteria, who, score)
+    if criteria.diversity.most_per_clique is not None or criteria.diversity.least_overlap:
+        batch_ties(batch)  # now, since other lists wait while this one is built
     rows = eligible.rows()
     order = rows[np.argsort(-score[rows], kind="stable")]
     return Prepared(batch, criteria, who, eligible, score, order, quotas, diversity)
@@ -93,10 +95,9 @@ def _chosen(prepared: Prepared, order: Rows) -> Rows:
     batch, criteria = prepared.batch, prepared.criteria
     wanted = criteria.diversity
     limits = (*(quota.limit for quota in prepared.quotas), *prepared.diversity)
-    ties = BatchTies(batch)
-    keeper = Cliques(wanted.most_per_clique, ties) if wanted.most_per_clique is not None else None
+    keeper = Cliques(wanted.most_per_clique, batch_ties(batch)) if wanted.most_per_clique is not None else None
     if wanted.least_overlap:
-        return take_apart(order, prepared.score, criteria.size, Followers(ties), limits, keeper)
+        return take_apart(order, prepared.score, criteria.size, Followers(batch_ties(batch)), limits, keeper)
     return take(order, criteria.size, limits, keeper)
 
 
