@@ -273,3 +273,19 @@ def test_scores_of_churn_alone_are_selected_by_it(tmp_path: Path) -> None:
     assert batch.select({"stage": "y"}, by="churn_probability").tolist() == [1]
     with pytest.raises(ScoresError, match="rate churn only"):
         batch.select({})
+
+
+@pytest.mark.parametrize("wordy", [1, 10_000], ids=["lists", "bitmaps"])
+@pytest.mark.parametrize("by", ["koc_score", "rising"])
+def test_either_way_to_a_selection_finds_the_same(
+    batches: list[Known], wordy: int, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batch, _, users = batches[5]
+    monkeypatch.setattr(search, "WORDY", wordy)
+    monkeypatch.setattr(search, "FEW", 1)
+    for filters in (
+        {"churn_probability": {"min": 0.41, "max": 0.77}},
+        {"churn_probability": {"max": 0.77}, "rising": {"min": -0.3}, "attribute_tier": ["gold", "silver"]},
+        {"attribute_shop": ["s1", "s2", "s3"], "reachable": "sms", "stage": "active"},
+    ):
+        assert batch.select(filters, 20, by).tolist() == ranked(users, filters, by)[:20]
