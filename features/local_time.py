@@ -8,12 +8,12 @@ from zoneinfo import ZoneInfo
 import ibis
 import ibis.expr.types as ir
 
-FIRST_YEAR = 1990
+FIRST_YEAR, LAST_YEAR = 1990, 2100
 
 
 def to_local(moment: ir.TimestampValue, zone: str, until: datetime) -> ir.TimestampValue:
-    """UTC ``moment`` (before ``until``) in local time of ``zone``; exact from ``FIRST_YEAR`` on."""
-    *changes, last = clock_changes(zone, until.year)
+    """UTC ``moment`` (before ``until``) in local time of ``zone``; exact from ``FIRST_YEAR`` to ``LAST_YEAR``."""
+    *changes, last = clock_changes(zone, min(until.year, LAST_YEAR))
     branches = [(moment < ibis.literal(end), moment + ibis.interval(seconds=offset)) for end, offset in changes]
     current = moment + ibis.interval(seconds=last[1])
     return ibis.cases(*branches, else_=current) if branches else current

@@ -1,6 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
+import ibis
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -79,3 +80,10 @@ def test_a_moment_in_the_last_hours_of_a_year_is_inside(engine: DuckDB) -> None:
     table = engine.from_arrow(pa.table({"moment": pa.array([late], pa.timestamp("us"))}))
     rows = engine.to_arrow(table.select(local=to_local(table.moment, "Asia/Shanghai", datetime(2025, 1, 1))))
     assert rows["local"].to_pylist() == [datetime(2025, 1, 1, 7, 30)]
+
+
+def test_the_end_of_time_is_no_obstacle() -> None:
+    moment = datetime(2024, 7, 1, 12)
+    table = ibis.memtable({"at": [moment]}, schema={"at": "timestamp"})
+    local = table.select(at=to_local(table.at, "Asia/Shanghai", datetime(9999, 1, 1)))
+    assert ibis.duckdb.connect().to_pyarrow(local)["at"][0].as_py() == datetime(2024, 7, 1, 20)
