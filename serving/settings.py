@@ -28,7 +28,7 @@ class ServiceSettings(BaseSettings):
     redis_url: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65_535)
-    keep_batches: int = Field(default=30, ge=1)
+    keep_batches: int = Field(default=7, ge=1)
     requests_per_minute: int = Field(default=600, ge=1)
     reserve_days: int = Field(default=14, ge=1)
     contacts_per_month: int = Field(default=4, ge=1)
