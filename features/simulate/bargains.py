@@ -59,6 +59,9 @@ def draw_bargains(
     at = np.append(at, moment[of] + help_delay(of.size, rng))
     able = np.append(tied, mate != sharer[of]) & (people.registered[helper] <= moment[cause])
     able &= (at < truth.leave[helper]) & (at < moment[cause] + DAY)
+    # The first drawn of a helper's acts counts, not the earliest: few followers would help sooner than many.
+    _, once = np.unique(cause * n + helper, return_index=True)
+    able &= np.isin(np.arange(cause.size), once)
     helps = within_rules(Responses(cause[able], helper[able], np.full(int(able.sum()), HELP), at[able]))
 
     orders = won(shares, helps, truth.leave, owned)

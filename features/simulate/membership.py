@@ -153,12 +153,14 @@ def _levels(rewards: Rewards, truth: Truth) -> Attributes:
     points = take(rewards, (rewards.kind == REWARD_KINDS.index("points")) & (rewards.user < n))
     points = take(points, np.lexsort((points.moment, points.user)))
     total = np.cumsum(points.amount)
-    before = np.append(0, total)[np.searchsorted(points.user, points.user)]
-    held = total - before
+    held = total - np.append(0, total)[np.searchsorted(points.user, points.user)]
+    # Several sources grant at one moment: what is held after the last of them counts.
+    last = np.append((np.diff(points.user) > 0) | (np.diff(points.moment) > 0), True)[: held.size]
+    points, held = take(points, last), held[last]
     level = np.searchsorted(LEVEL_POINTS, held, side="right") - 1
-    earlier = np.searchsorted(LEVEL_POINTS, held - points.amount, side="right") - 1
-    last = np.append(points.user[1:] != points.user[:-1], True) | (np.append(np.diff(points.moment), 1) > 0)
-    risen = (level > earlier) & last
+    before = np.append(0, level)[: level.size]
+    before[np.append(True, np.diff(points.user) > 0)[: level.size]] = 0
+    risen = level > before
     everyone = np.arange(n)
     return join(
         _facts("level", everyone, np.zeros(n, dtype=np.int64), truth.people.registered),

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from features.simulate.accounts import KOC, ORDINARY, STAFF, Accounts
+from features.simulate.accounts import DISTRIBUTOR, HUNTER, KOL, OWNER, STAFF, Accounts
 from features.simulate.acts import Acts
 from features.simulate.events import CHANNELS, NOBODY, Orders, Shares
 from features.simulate.ownership import Ownership
@@ -58,8 +58,9 @@ def draw_answers(truth: Truth, accounts: Accounts, rng: np.random.Generator) -> 
     answer[luck < np.where(able, 0.5, 0.08)] = PERSUADABLE
     answer[(people.share_rate > 0) & (luck > 0.8)] = ASLEEP
     answer[(people.share_rate >= ready) & (luck < 0.8)] = SURE
-    honest = np.isin(accounts.role[:n], (ORDINARY, KOC))
-    answer[~honest & (answer != SURE)] = LOST
+    # Sellers share for reasons of their own. Abusers answer as the people do who they were before.
+    selling = np.isin(accounts.role[:n], (KOL, DISTRIBUTOR, HUNTER, STAFF, OWNER))
+    answer[selling & (answer != SURE)] = LOST
     return answer
 
 

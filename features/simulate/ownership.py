@@ -7,6 +7,8 @@ from features.simulate.events import Orders
 
 Ints = NDArray[np.int64]
 
+_MUCH_SMALLER = 10
+
 
 class Ownership:
     """(user, item) pairs that somebody owns by the end; grows as orders are added."""
@@ -17,8 +19,13 @@ class Ownership:
 
     def add(self, orders: Orders) -> None:
         """The buyers of these orders own what they bought."""
-        if orders.user.size:
-            self._keys.append(np.sort(orders.user * self._n_items + orders.item))
+        if not orders.user.size:
+            return
+        keys = np.sort(orders.user * self._n_items + orders.item)
+        # Hundreds of small additions stay one list beside the large one, which is not sorted again for each.
+        if len(self._keys) > 1 and self._keys[-1].size < self._keys[0].size // _MUCH_SMALLER:
+            keys = np.sort(np.concatenate([self._keys.pop(), keys]))
+        self._keys.append(keys)
 
     def lacks(self, user: Ints, item: Ints) -> NDArray[np.bool_]:
         """(k,) whether each user does not own the item."""

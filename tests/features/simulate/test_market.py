@@ -89,22 +89,12 @@ def test_dataset_maps_no_truth_and_its_test_dates_have_closed_windows(folder: Pa
 
 def test_every_reference_exists(market: Market) -> None:
     users, items, shares = set(market["users"].user_id), set(market["items"].item_id), set(market["shares"].share_id)
-    puppets, bots = (market["truth/users"].role == role for role in ("sock_puppet", "bot"))
-    assert (
-        len(users)
-        == USERS + bots.sum() + (puppets & (market["truth/users"].person_id != market["truth/users"].user_id)).sum()
-    )
+    truth = market["truth/users"]
+    beyond = (truth.role == "bot") | ((truth.role == "sock_puppet") & (truth.person_id != truth.user_id))
+    assert len(users) == USERS + beyond.sum()
+    acting = {"influencer_id", "referrer_id", "sharer_id", "responder_id", "inviter_id", "initiator_id", "person_id"}
     for table, frame in market.items():
-        for column in {
-            "user_id",
-            "influencer_id",
-            "referrer_id",
-            "sharer_id",
-            "responder_id",
-            "inviter_id",
-            "initiator_id",
-            "person_id",
-        } & set(frame):
+        for column in {"user_id", *acting} & set(frame):
             assert set(frame[column].dropna()) <= users, (table, column)
         for column in {"share_id", "parent_share_id"} & set(frame):
             assert set(frame[column].dropna()) <= shares, (table, column)
