@@ -3,8 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
+from typing import TYPE_CHECKING
 
-import ibis.expr.datatypes as dt
+if TYPE_CHECKING:
+    import ibis.expr.datatypes as dt
 
 
 class Kind(StrEnum):
@@ -20,21 +23,26 @@ class Kind(StrEnum):
     FLAG = "flag"
 
     @property
-    def dtype(self) -> dt.DataType:
+    def dtype(self) -> "dt.DataType":
         """The type in our tables: ids are strings, times UTC microseconds, money integer minor units."""
-        return _DTYPES[self]
+        return _dtypes()[self]
 
 
-_DTYPES: dict[Kind, dt.DataType] = {
-    Kind.USER: dt.string,
-    Kind.ID: dt.string,
-    Kind.TEXT: dt.string,
-    Kind.TIME: dt.Timestamp(scale=6),
-    Kind.MONEY: dt.int64,
-    Kind.COUNT: dt.int64,
-    Kind.NUMBER: dt.float64,
-    Kind.FLAG: dt.boolean,
-}
+@cache
+def _dtypes() -> "dict[Kind, dt.DataType]":
+    # The names of tables and columns are of use without an engine, which takes half a second to load.
+    import ibis.expr.datatypes as dt
+
+    return {
+        Kind.USER: dt.string,
+        Kind.ID: dt.string,
+        Kind.TEXT: dt.string,
+        Kind.TIME: dt.Timestamp(scale=6),
+        Kind.MONEY: dt.int64,
+        Kind.COUNT: dt.int64,
+        Kind.NUMBER: dt.float64,
+        Kind.FLAG: dt.boolean,
+    }
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,6 @@ from serving.api.schemas_outreach import ApplicationPage, ApplicationShape, Repo
 from serving.api.security import Needs, Operator, Reader
 from serving.api.services import Given, RequestId
 from serving.outreach.applications import Application, Person
-from serving.outreach.roster_file import read_roster
 
 router = APIRouter(prefix="/v1", tags=["intake"])
 
@@ -38,6 +37,9 @@ def roster_file(
     services: Given, principal: Operator, request_id: RequestId, file: UploadFile, zone: Zone = "Asia/Shanghai"
 ) -> Response:
     """Bring in external contacts from a CSV file or spreadsheet, under our names of columns or those of WeCom."""
+    # What reads files takes a second to load, and few processes are ever sent one.
+    from serving.outreach.roster_file import read_roster
+
     suffix = next((ending for ending in SUFFIXES if (file.filename or "").lower().endswith(ending)), None)
     if suffix is None:
         raise ListError(f"{file.filename!r} is none of {', '.join(SUFFIXES)}; save it as one of these")

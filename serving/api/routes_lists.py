@@ -32,7 +32,6 @@ from serving.api.uploads import on_disk
 from serving.lists.exports import Form as FileForm
 from serving.lists.lists import CandidateList
 from serving.lists.pages import LONGEST_PAGE, Part
-from serving.lists.people_file import excluded_in
 
 router = APIRouter(prefix="/v1", tags=["lists"])
 
@@ -64,6 +63,9 @@ def create_with_file(
     column: Annotated[str | None, Form(max_length=200, description="Where the ids stand; by default it is guessed.")] = None,
 ) -> Response:
     """Make a list without the people of a file: .csv, .tsv, .txt, .xlsx or .parquet with a column of user ids."""
+    # What reads files takes a second to load, and few processes are ever sent one.
+    from serving.lists.people_file import excluded_in
+
     try:
         asked = NewList.model_validate_json(body)
     except ValidationError as error:

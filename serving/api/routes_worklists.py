@@ -10,7 +10,6 @@ from serving.api.schemas_lists import ReturnedShape, StaffShape, WorklistShape
 from serving.api.security import Operator, Reader
 from serving.api.services import Given, RequestId
 from serving.api.uploads import on_disk
-from serving.lists.returned import take_back
 
 router = APIRouter(prefix="/v1/worklists", tags=["worklists"])
 
@@ -44,5 +43,8 @@ def returned(services: Given, principal: Operator, request_id: RequestId, file: 
 
     Rows that cannot be carried out are told with their number and what to do; the others are.
     """
+    # What reads files takes a second to load, and few processes are ever sent one.
+    from serving.lists.returned import take_back
+
     with on_disk(file) as path:
         return as_json(take_back(services.members, principal, path, request_id=request_id))

@@ -1,13 +1,13 @@
 """Differences between two groups with their 95 % intervals: of proportions, of means, and of whole communities."""
 
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 
 LEVEL = 0.95
-_Z = float(stats.norm.ppf(0.5 + LEVEL / 2))
+_Z = NormalDist().inv_cdf(0.5 + LEVEL / 2)
 RESAMPLES = 1_000
 SEED = 0
 CLUSTERED = "cluster bootstrap"
@@ -53,6 +53,9 @@ def means(first: npt.ArrayLike, second: npt.ArrayLike) -> Difference:
     # Of one person nothing is known of the spread, and of equal amounts alone Welch's degrees of freedom are 0 / 0.
     if min(len(one), len(two)) < 2 or one.var() + two.var() == 0:
         return Difference(value, None, None, "welch")
+    # Takes a second to load, which the start of the service need not wait for.
+    from scipy import stats
+
     interval = stats.ttest_ind(one, two, equal_var=False).confidence_interval(LEVEL)
     return Difference(value, float(interval.low), float(interval.high), "welch")
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import sqlalchemy as sa
 
 from serving.access.principal import Principal
@@ -17,6 +17,9 @@ from serving.outreach.intervals import Difference, clustered, means, proportions
 from serving.outreach.outcomes import Did
 from serving.state.database import Database
 from serving.state.tables import outcomes, outreach
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 WEEK = timedelta(days=7)
 MOST_WEEKS = 52
@@ -125,8 +128,10 @@ class ListResults:
             notes=(*notes, *cautions),
         )
 
-    def _people(self, principal: Principal, record: CandidateList) -> pd.DataFrame:
+    def _people(self, principal: Principal, record: CandidateList) -> "pd.DataFrame":
         """Members whom the principal sees, by user_id: ``arm`` and ``unit``."""
+        import pandas as pd
+
         payload = self.lists.payload(record)
         columns = ["user_id", "arm", *([COMMUNITY] if COMMUNITY in payload.columns else [])]
         rows = payload.table(columns).to_pandas()[self.lists.inside(principal, record)]
@@ -138,8 +143,10 @@ class ListResults:
         people: pd.DataFrame = rows.set_index("user_id")[["arm", "unit"]]
         return people
 
-    def _happened(self, record: CandidateList, now: datetime) -> tuple[pd.DataFrame, pd.DataFrame]:
+    def _happened(self, record: CandidateList, now: datetime) -> "tuple[pd.DataFrame, pd.DataFrame]":
         """Outcomes and contacts of the list until ``now``."""
+        import pandas as pd
+
         did = sa.select(outcomes.c.user_id, outcomes.c.outcome, outcomes.c.amount, outcomes.c.happened_at).where(
             outcomes.c.list_id == record.list_id, outcomes.c.happened_at <= now
         )
@@ -156,14 +163,16 @@ class ListResults:
         return found, costs.assign(cost=costs["cost"].fillna(0).astype("int64"))
 
 
-def _arm(rows: pd.DataFrame) -> ArmResults:
+def _arm(rows: "pd.DataFrame") -> ArmResults:
     did = {str(name): int(rows[name].sum()) for name in Did}
     people, amount = len(rows), int(rows["amount"].sum())
     rate = {name: count / people for name, count in did.items()}
     return ArmResults(people, int(rows["contacted"].sum()), did, rate, amount, amount / people)
 
 
-def _differences(people: pd.DataFrame, arms: Mapping[str, ArmResults], unit: str) -> tuple[dict[str, Difference], list[str]]:
+def _differences(
+    people: "pd.DataFrame", arms: Mapping[str, ArmResults], unit: str
+) -> tuple[dict[str, Difference], list[str]]:
     """By outcome and for the amount, and what to know of them."""
     notes = []
     held, treated = arms.get(HOLDOUT), arms.get(CONTACT)
@@ -194,13 +203,13 @@ def _differences(people: pd.DataFrame, arms: Mapping[str, ArmResults], unit: str
     return found, notes
 
 
-def _by_unit(group: pd.DataFrame) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def _by_unit(group: "pd.DataFrame") -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     by = group.groupby("unit")
     sums = by[[*Did, "amount"]].sum()
     return np.asarray(sums, dtype=np.float64), np.asarray(by.size(), dtype=np.float64)
 
 
-def _weeks(acts: pd.DataFrame, arm: pd.Series, start: datetime, now: datetime) -> tuple[WeekResults, ...]:
+def _weeks(acts: "pd.DataFrame", arm: "pd.Series", start: datetime, now: datetime) -> tuple[WeekResults, ...]:
     """The first ``MOST_WEEKS`` weeks up to ``now``."""
     past = min(MOST_WEEKS, max(1, -(-(now - start) // WEEK)))
     acts = acts.assign(arm=acts["user_id"].map(arm), week=(acts["happened_at"] - start) // WEEK)
