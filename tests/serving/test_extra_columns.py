@@ -3,7 +3,8 @@ import pytest
 
 from features.snapshot import Snapshot
 from features.tables import Tables
-from serving.extra_columns import EXTRA_COLUMNS, ExtraColumns, extra, extra_columns
+from serving.extra_columns import EXTRA_COLUMNS, extra_columns
+from serving.extra_contract import ExtraColumns, extra
 from serving.scores import user_facts
 from tests.worlds import day, world
 from training.frame import Frame
