@@ -3,11 +3,14 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.items import share_worth, tells_shares
 from features.lookback import since_lookback
 from features.snapshot import Snapshot
 
 FOLLOW_UPS = 5
 NEXT_ITEMS = 3
+BEST_OF_CATEGORY = 3
+"""Items of each category that may be handed on by people of whom nothing else is known."""
 
 
 def follow_ups(snapshot: Snapshot, users: ir.Table, most: int = FOLLOW_UPS) -> ir.Table:
@@ -36,7 +39,8 @@ def next_items(snapshot: Snapshot, users: ir.Table, most: int = NEXT_ITEMS) -> i
 
     Whoever bought something within the attribution window hands on that: the most (people left x buyers lately) first.
     The others hand on what people followed them to before: their strongest category first, then the most moved. Equal
-    ones by follow-ups in the category, on the subject, then the latest, then item_id. Nobody is listed without either.
+    ones by follow-ups in the category, on the subject, then what is most worth sharing (`features.items`), the latest, then
+    item_id. Nobody is listed without either: see `market_items`.
 
     Returns:
         user_id              string
@@ -59,7 +63,7 @@ def next_items(snapshot: Snapshot, users: ir.Table, most: int = NEXT_ITEMS) -> i
     on_subject = moved.group_by("user_id", "subject").agg(moved=moved.count())
     rows = options.join(sizes, "user_id").left_join(done, ["user_id", "subject"]).drop("user_id_right", "subject_right")
     rows = rows.left_join(on_subject, ["user_id", "subject"]).drop("user_id_right", "subject_right")
-    rows = _with_category(snapshot, rows, moved)
+    rows = _with_worth(snapshot, _with_category(snapshot, rows, moved))
     rows = rows.mutate(open_people=rows.people - rows.done.fill_null(0), moved=rows.moved.fill_null(0))
     rows = rows.filter(rows.open_people > 0)
     # People left times buyers lately found what was followed next twice as often as chance, follow-ups in the category no
@@ -71,6 +75,7 @@ def next_items(snapshot: Snapshot, users: ir.Table, most: int = NEXT_ITEMS) -> i
             ibis.desc("pull"),
             ibis.desc("moved_in_category"),
             ibis.desc("moved"),
+            ibis.desc("worth"),
             ibis.desc("last_at"),
             "item_id",
             "subject",
@@ -90,6 +95,84 @@ def next_items(snapshot: Snapshot, users: ir.Table, most: int = NEXT_ITEMS) -> i
         "moved",
         "moved_in_category",
     )
+
+
+def market_items(snapshot: Snapshot, users: ir.Table, most: int = NEXT_ITEMS) -> ir.Table:
+    """The ``most`` items for each of ``users`` of whom `next_items` knows nothing: the best of the market.
+
+    Of the ``BEST_OF_CATEGORY`` items of each category that are most worth sharing (`features.items`), then most taken up
+    within the attribution window, those of categories that the person bought from most; then the most worth sharing, the
+    most taken up, item_id. Items that nobody took up lately and nobody answered a share of are no choice.
+
+    Returns:
+        user_id        string
+        place          int64    1 is the best
+        item_id        string
+        category       string   of the item, null where not known
+        open_people    int64    people around who have not bought the subject; 0 where nobody is around
+        people         int64    followers by ties, and people moved before
+        buyers_lately  int64    people who took up the subject within the window
+        worth          float64  purchases that follow one share of it; null where shares tell nothing
+    """
+    pool = snapshot.engine.materialise(_pool(snapshot))
+    people = _people(snapshot, users, _moved(snapshot, users))
+    sizes = people.group_by("user_id").agg(people=people.count())
+    done = people.join(_taken(snapshot).semi_join(pool, "subject"), "person_id")
+    done = done.group_by("user_id", "subject").agg(done=done.count())
+    rows = users.select("user_id").distinct().cross_join(pool)
+    rows = rows.left_join(sizes, "user_id").drop("user_id_right")
+    rows = rows.left_join(done, ["user_id", "subject"]).drop("user_id_right", "subject_right")
+    rows = rows.left_join(_taste(snapshot), ["user_id", "category"]).drop("user_id_right", "category_right")
+    around = rows.people.fill_null(0)
+    rows = rows.mutate(
+        people=around,
+        open_people=around - rows.done.fill_null(0),
+        taste=rows.taste.fill_null(0),
+        rank=rows.worth.fill_null(0.0),
+    )
+    order = [ibis.desc("taste"), ibis.desc("rank"), ibis.desc("buyers_lately"), "item_id"]
+    rows = rows.mutate(place=(ibis.row_number().over(ibis.window(group_by="user_id", order_by=order)) + 1).cast("int64"))
+    return rows.filter(rows.place <= most).select(
+        "user_id", "place", "item_id", "category", "open_people", "people", "buyers_lately", "worth"
+    )
+
+
+def _pool(snapshot: Snapshot) -> ir.Table:
+    """(item_id, subject, category, worth, buyers_lately): the best items of each category, one per subject."""
+    ledger = since_lookback(snapshot, snapshot["ledger"], "happened_at")
+    since = snapshot.as_of - snapshot.time.window
+    taken = ledger.filter(ledger.item_id.notnull()).select("subject", "item_id", at="happened_at")
+    if "adoptions" in snapshot:
+        taken = snapshot["adoptions"].select("subject", "item_id", at="first_at")
+    lately = taken.filter(taken["at"] >= since)
+    lately = lately.group_by("subject").agg(item_id=lately.item_id.min(), buyers_lately=lately.count())
+    rows = _with_worth(snapshot, lately)
+    category = ibis.null("string")
+    if snapshot.has("items", "category"):
+        rows = rows.left_join(snapshot["items"].select("item_id", kind="category"), "item_id").drop("item_id_right")
+        category = rows.kind
+    rows = rows.mutate(category=category)
+    order = [ibis.desc(rows.worth.fill_null(0.0)), ibis.desc(rows.buyers_lately), rows.item_id]
+    best = ibis.window(group_by=rows.category.fill_null(""), order_by=order)
+    rows = rows.mutate(place=ibis.row_number().over(best))
+    return rows.filter(rows.place < BEST_OF_CATEGORY).select("item_id", "subject", "category", "worth", "buyers_lately")
+
+
+def _taste(snapshot: Snapshot) -> ir.Table:
+    """(user_id, category, taste): subjects that each person bought of each category."""
+    if "adoptions" not in snapshot or not snapshot.has("items", "category"):
+        ledger = snapshot["ledger"].filter(ibis.literal(False))
+        return ledger.group_by(user_id="influenced_id", category=ledger.category).agg(taste=ledger.count())
+    named = snapshot["adoptions"].join(snapshot["items"].select("item_id", "category"), "item_id")
+    return named.group_by("user_id", "category").agg(taste=named.count())
+
+
+def _with_worth(snapshot: Snapshot, rows: ir.Table) -> ir.Table:
+    """``rows`` with ``worth`` of their item; null where shares tell nothing."""
+    if not tells_shares(snapshot):
+        return rows.mutate(worth=ibis.null("float64"))
+    known = share_worth(snapshot).select("item_id", worth="share_worth")
+    return rows.left_join(known, "item_id").drop("item_id_right")
 
 
 def _moved(snapshot: Snapshot, users: ir.Table) -> ir.Table:

@@ -1,7 +1,8 @@
 """The evidence of a batch: who followed each explained user, and what to hand the user next, with the reason in words."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from string import Formatter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -35,6 +36,25 @@ BEFORE: Mapping[Language, tuple[str, ...]] = {
 }
 """Of an item to which the user moved others before."""
 
+MARKET: Mapping[Language, tuple[str, ...]] = {
+    "en": (
+        "of the market's best, as nothing of the user's own tells",
+        "purchases in 100 shares of it: {per_100}",
+        "first-time buyers in {days} days: {buyers_lately}",
+        "people around who have not: {open_people} of {people}",
+    ),
+    "zh": (
+        "本人暂无可参考记录，取全站最值得分享的商品",
+        "每 100 次分享带来 {per_100} 次购买",
+        "近 {days} 天首购 {buyers_lately} 人",
+        "身边 {people} 人中还有 {open_people} 人没买",
+    ),
+}
+"""Of an item that is handed on because nothing is known of the user's own; see `features.evidence.market_items`."""
+
+MAY_BE_SILENT = ("moved_in_category", "per_100", "people")
+"""Facts of which nothing is said where they are 0 or not known."""
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -61,8 +81,12 @@ class Evidence:
 
 
 def evidence_of(snapshot: "Snapshot", users: pa.Array) -> Evidence:
-    """Evidence for ``users`` (ids) from a prepared snapshot; every event lies before its ``as_of``."""
-    from features.evidence import follow_ups, next_items
+    """Evidence for ``users`` (ids) from a prepared snapshot; every event lies before its ``as_of``.
+
+    Whoever has nothing of their own to hand on is given the best of the market, so that everybody has an item to push
+    wherever anything was bought or answered lately.
+    """
+    from features.evidence import follow_ups, market_items, next_items
 
     if not len(users):
         return Evidence.none()
@@ -70,19 +94,50 @@ def evidence_of(snapshot: "Snapshot", users: pa.Array) -> Evidence:
     wanted = snapshot.engine.from_arrow(pa.table({"user_id": users}))
     followed = _in_zone(_sorted(snapshot, follow_ups(snapshot, wanted)), "happened_at", zone)
     options = _in_zone(_sorted(snapshot, next_items(snapshot, wanted)), "taken_at", zone)
+    days = snapshot.time.window.days
+    options = _as(_with_reasons(options, _own_facts, days), _NEXT_ITEM_SCHEMA)
+    without = users.filter(pc.invert(pc.is_in(users, value_set=options["user_id"].combine_chunks())))
+    if len(without):
+        lacking = snapshot.engine.from_arrow(pa.table({"user_id": without}))
+        best = _sorted(snapshot, market_items(snapshot, lacking))
+        snapshot.engine.release(lacking)
+        best = _as(_with_reasons(best, _market_facts, days), _NEXT_ITEM_SCHEMA)
+        options = pa.concat_tables([options, best]).sort_by([("user_id", "ascending"), ("place", "ascending")])
     snapshot.engine.release(wanted)
-    facts, days = options.to_pylist(), snapshot.time.window.days
-    said = {language: pa.array([_because(row, days, language) for row in facts], pa.string()) for language in LANGUAGES}
-    options = options.append_column("because", said["en"]).append_column("because_zh", said["zh"])
-    return Evidence(_as(followed, _follow_up_schema(zone)), _as(options, _NEXT_ITEM_SCHEMA))
+    return Evidence(_as(followed, _follow_up_schema(zone)), options)
 
 
-def _because(row: Mapping[str, Any], days: int, language: Language) -> str:
+Facts = Callable[[Mapping[str, Any]], tuple[Mapping[Language, tuple[str, ...]], Mapping[str, Any]]]
+
+
+def _with_reasons(rows: pa.Table, facts_of: Facts, days: int) -> pa.Table:
+    """``rows`` with ``because`` and ``because_zh``; facts_of: row -> the texts that may be said of it, and what they name.
+
+    A text is left out where one of ``MAY_BE_SILENT`` that it names is 0 or not known.
+    """
+    said: dict[Language, list[str]] = {language: [] for language in LANGUAGES}
+    for row in rows.to_pylist():
+        texts, facts = facts_of(row)
+        facts = {**facts, "days": days}
+        for language in LANGUAGES:
+            told = [text for text in texts[language] if all(facts.get(name) for name in _named_facts(text))]
+            said[language].append(BETWEEN[language].join(text.format_map(facts) for text in told))
+    for language, name in (("en", "because"), ("zh", "because_zh")):
+        rows = rows.append_column(name, pa.array(said[language], pa.string()))
+    return rows
+
+
+def _own_facts(row: Mapping[str, Any]) -> tuple[Mapping[Language, tuple[str, ...]], Mapping[str, Any]]:
     fresh = row["taken_at"] is not None
-    facts = {**row, "days": days, "date": f"{row['taken_at']:%Y-%m-%d}" if fresh else ""}
-    texts = (FRESH if fresh else BEFORE)[language]
-    said = [text.format_map(facts) for text in texts if row["moved_in_category"] or "{moved_in_category}" not in text]
-    return BETWEEN[language].join(said)
+    return (FRESH if fresh else BEFORE), {**row, "date": f"{row['taken_at']:%Y-%m-%d}" if fresh else ""}
+
+
+def _market_facts(row: Mapping[str, Any]) -> tuple[Mapping[Language, tuple[str, ...]], Mapping[str, Any]]:
+    return MARKET, {**row, "per_100": f"{100 * row['worth']:.1f}" if row["worth"] else None}
+
+
+def _named_facts(text: str) -> list[str]:
+    return [name for _, name, _, _ in Formatter().parse(text) if name in MAY_BE_SILENT]
 
 
 def _sorted(snapshot: "Snapshot", rows: "ir.Table") -> pa.Table:

@@ -3,6 +3,7 @@
 from features.blocks.activity import activity
 from features.blocks.block import Block
 from features.blocks.community import engagement, invitations, memberships, rewards
+from features.blocks.content import content
 from features.blocks.earliness import earliness
 from features.blocks.group_buy import group_buys_joined, group_buys_opened
 from features.blocks.influence import follow_up_rate, influence_chain, influence_given, influence_received, people_moved
@@ -17,8 +18,10 @@ from features.blocks.purchase import (
     purchase_variety,
 )
 from features.blocks.sharing import responses_drawn, responses_given, shares_answered, shares_made
+from features.blocks.streaks import check_ins
 from features.blocks.strength import open_by_strength, tie_strengths
 from features.blocks.ties import degrees, degrees_by_kind, tie_structure
+from features.blocks.touches import touches
 
 ALL_BLOCKS: tuple[Block, ...] = (
     activity,
@@ -44,6 +47,9 @@ ALL_BLOCKS: tuple[Block, ...] = (
     memberships,
     invitations,
     engagement,
+    check_ins,
+    content,
+    touches,
     rewards,
     degrees,
     degrees_by_kind,

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features.engine import DuckDB
-from features.evidence import follow_ups, next_items
+from features.evidence import follow_ups, market_items, next_items
+from features.items import share_worth
 from features.prepare import prepare
 from features.snapshot import Snapshot, take_snapshot
 from features.tables import Tables
@@ -181,6 +182,33 @@ def test_datasets_without_evidence_say_nothing() -> None:
     assert rows(invited, next_items, "a") == []
 
 
+def test_of_items_that_moved_as_many_the_one_more_worth_sharing_comes_first() -> None:
+    shares = [{"share_id": f"{item}{n}", "sharer_id": "s", "item_id": item, "shared_at": day(1)}
+              for item in ("w", "x") for n in range(4)]  # fmt: skip
+    answers = [{"share_id": "w0", "responder_id": "t", "responded_at": day(1)}]
+    # t bought the shared w; a moved b to w first and to x later, so that x would come first by its date.
+    bought = orders(("t", "w", 1.5), ("a", "w", 8), ("b", "w", 9), ("a", "x", 8), ("b", "x", 10))
+    snapshot = at(30, shares=shares, share_responses=answers, orders=bought, ties=followers("a", "b", "c"))
+    assert [row["item_id"] for row in rows(snapshot, next_items, "a")] == ["w", "x"]
+
+
+def test_d26_whoever_has_nothing_of_their_own_hands_on_the_best_of_the_market_first_of_the_category_bought_from() -> None:
+    bought = orders(
+        ("a", "z", 1), ("d", "x", 26), ("e", "x", 27), ("f", "y", 26), ("g", "y", 27), ("h", "y", 28), ("b", "x", 2)
+    )
+    snapshot = at(30, items=ITEMS, orders=bought, ties=followers("a", "b", "c"))
+    assert rows(snapshot, next_items, "a", "nobody") == []
+    found = rows(snapshot, market_items, "a", "nobody")
+    told = [(r["user_id"], r["item_id"], r["open_people"], r["people"], r["buyers_lately"], r["worth"]) for r in found]
+    assert told == [
+        # a bought tea before; b has x, c has nothing. y is bought by more people, who are not around a.
+        ("a", "x", 1, 2, 2, None),
+        ("a", "y", 2, 2, 3, None),
+        ("nobody", "y", 0, 0, 3, None),
+        ("nobody", "x", 0, 0, 2, None),
+    ]
+
+
 # Random worlds
 
 
@@ -220,6 +248,7 @@ def counted(snapshot: Snapshot, since: datetime) -> list[tuple[Any, ...]]:
     ledger, adoptions, pairs, items = (ENGINE.to_arrow(snapshot[name]).to_pylist()
                                        for name in ("ledger", "adoptions", "pairs", "items"))  # fmt: skip
     category = {row["item_id"]: row["category"] for row in items}
+    worth = {row["item_id"]: row["share_worth"] for row in ENGINE.to_arrow(share_worth(snapshot)).to_pylist()}
     taken = {(row["user_id"], row["subject"]) for row in adoptions} | {
         (row["influenced_id"], row["subject"]) for row in ledger
     }
@@ -242,7 +271,7 @@ def counted(snapshot: Snapshot, since: datetime) -> list[tuple[Any, ...]]:
             kind = category.get(item)
             in_kind = sum(row["category"] == kind for row in moved) if kind else 0
             buyers = lately[subject] if bought else 0
-            key = (-left * buyers, -in_kind, -on_it, -moment.timestamp(), item)
+            key = (-left * buyers, -in_kind, -on_it, -worth.get(item, -1.0), -moment.timestamp(), item)
             ranked.append((key, (item, left, len(people), buyers, on_it, in_kind)))
         ranked = sorted(entry for entry in ranked if entry[1][1])
         found += [(user, place, *facts) for place, (_, facts) in enumerate(ranked[:3], 1)]

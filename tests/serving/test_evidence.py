@@ -66,10 +66,23 @@ def test_an_item_handed_on_before_says_whom_it_moved_and_its_category_where_know
 
 def test_users_come_in_order_and_can_be_picked() -> None:
     found = of(("b", "x", 1), ("a", "x", 28), ("b", "y", 29), ("c", "y", 29), users=("c", "a", "b"))
-    assert found.next_items["user_id"].to_pylist() == ["a"]
-    two = Evidence(found.follow_ups, pa.concat_tables([found.next_items, found.next_items]))
-    assert two.of(pa.array(["a"])).next_items.num_rows == 2
-    assert two.of(pa.array(["b"])).next_items.num_rows == 0
+    assert found.next_items["user_id"].to_pylist() == ["a", "b", "b", "c", "c"]
+    assert found.of(pa.array(["b"])).next_items["user_id"].to_pylist() == ["b", "b"]
+    assert found.of(pa.array(["d"])).next_items.num_rows == 0
+
+
+def test_d26_every_explained_candidate_names_an_item_to_push() -> None:
+    found = of(("b", "x", 29), ("c", "y", 29), ("d", "y", 29), ("a", "z", 1), users=("a", "nobody")).next_items.to_pylist()
+    first = [(row["user_id"], row["item_id"], row["open_people"]) for row in found if row["place"] == 1]
+    # x and y are as little known to shares; tea is nobody's taste here, and more took up y.
+    assert first == [("a", "y", 1), ("nobody", "y", 0)]
+    assert found[0]["because"] == (
+        "of the market's best, as nothing of the user's own tells; first-time buyers in 5 days: 2; "
+        "people around who have not: 1 of 3"
+    )
+    assert found[0]["because_zh"] == "本人暂无可参考记录，取全站最值得分享的商品；近 5 天首购 2 人；身边 3 人中还有 1 人没买"
+    alone = [row["because"] for row in found if row["user_id"] == "nobody"]
+    assert alone[0] == "of the market's best, as nothing of the user's own tells; first-time buyers in 5 days: 2"
 
 
 def test_where_nobody_is_explained_there_is_no_evidence() -> None:

@@ -141,8 +141,8 @@ def full_rows() -> dict[str, Rows]:
         "engagements": [
             {
                 "user_id": USERS[n * n % 28],
-                "kind": ("post", "like", "review", None)[n % 4],
-                "item_id": f"i{n % 12}" if n % 2 else None,
+                "kind": ("post", "check_in", "review", None)[n % 4],
+                "item_id": f"i{n % 12}" if n % 3 else None,
                 "community_id": f"c{n % 3}",
                 "happened_at": day(n * 0.7),
                 "recorded_at": None,

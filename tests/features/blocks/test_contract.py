@@ -33,6 +33,7 @@ LEDGER_READERS = {
     "influence_chain",
     "tie_strengths",
     "open_by_strength",
+    "content",
 }
 NEED_MORE_THAN_ORDERS = {"influence_given", "people_moved", "influence_received", "influence_chain"}
 RANGES: dict[str, Callable[[pd.Series], pd.Series]] = {
