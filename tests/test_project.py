@@ -87,7 +87,7 @@ HEAVY = {
     "torch_geometric": {"training/gnn.py", "training/graph.py", "training/propagate.py"},
     "safetensors": {"training/gnn.py"},
     "optuna": {"training/tune.py"},
-    "igraph": {"features/blocks/ties.py"},
+    "igraph": {"features/structure.py"},
     "duckdb": {"features/engine.py", "features/intake/sources.py"},
     "pyspark": {"features/engine.py"},
     "pandera": {"features/intake/validate.py"},

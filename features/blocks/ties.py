@@ -2,13 +2,12 @@
 
 import ibis
 import ibis.expr.types as ir
-import igraph
 import numpy as np
 import pyarrow as pa
-from threadpoolctl import threadpool_limits
 
 from features.blocks.block import block, ratio
 from features.snapshot import Snapshot
+from features.structure import structure_of
 
 KINDS = ("friend", "follow", "trust", "invite", "co-member")
 
@@ -88,21 +87,3 @@ def tie_structure(snapshot: Snapshot) -> ir.Table:
     arcs = code[ends.indices.to_numpy()].reshape(2, -1).T
     arcs = arcs[np.lexsort((arcs[:, 1], arcs[:, 0]))]
     return snapshot.engine.from_arrow(structure_of(names[order], arcs))
-
-
-def structure_of(names: np.ndarray, arcs: np.ndarray) -> pa.Table:
-    """names: (N,) ids; arcs: (E, 2) codes, user -> influencer, distinct. One row per name."""
-    graph = igraph.Graph(n=len(names), edges=arcs, directed=True)
-    # Several threads add up in another order each time, which changes the last bits of a rank.
-    with threadpool_limits(1, user_api="openmp"):
-        rank = np.asarray(graph.pagerank(damping=0.85)) if len(names) else np.array([])
-    undirected = graph.as_undirected(mode="collapse")
-    clustering = np.asarray(undirected.transitivity_local_undirected(mode="nan"), dtype=float)
-    return pa.table(
-        {
-            "user_id": pa.array(names, pa.string()),
-            "pagerank_log": pa.array(np.log10(rank * max(len(names), 1))),
-            "core": pa.array(np.asarray(undirected.coreness(), dtype=np.int64)),
-            "clustering": pa.array(clustering, mask=np.isnan(clustering)),
-        }
-    )

@@ -30,7 +30,12 @@ WORDS = {
     "orders.channel": ("app", "live"),
     "share_responses.action": ("click", "buy", "join"),
     "ties.kind": ("friend", "follow", "trust", "invite", "co-member"),
-    "attributes.name": ("tier", "region"),
+    "attributes.name": ("tier", "region", "level", "distributor_grant", "compound"),
+    "attributes.value": ("V1", "V2", "normal", "premium", "yes"),
+    "communities.space": ("offline", "community", "online"),
+    "memberships.role": ("member", "owner"),
+    "rewards.kind": ("points", "coupon"),
+    "rewards.source": ("spending", "check_in", "sharing", "posting"),
     "identities.kind": ("phone", "unionid"),
     "items.category": ("tea", "toys", "shoes"),
 }

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features.blocks.ties import structure_of
 from features.engine import DuckDB
 from features.labels import influence_labels
 from features.prepare import prepare
 from features.schema import TABLES
 from features.snapshot import Snapshot, take_snapshot
+from features.structure import structure_of
 from features.tables import Tables
 from features.user_table import UserTable, build_user_table
 from tests.features.random_world import AS_OF, Rows, as_tables, known, later, random_rows, shuffled

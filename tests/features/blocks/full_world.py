@@ -35,8 +35,17 @@ def full_rows() -> dict[str, Rows]:
             for n, user in enumerate(USERS)
         ],
         "attributes": [
-            {"user_id": user, "name": "tier", "value": "gold", "valid_from": day(3), "recorded_at": None}
-            for user in USERS[::4]
+            {"user_id": user, "name": name, "value": value, "valid_from": day(at + n / 8), "recorded_at": None}
+            for n, user in enumerate(USERS[::4])
+            for name, value, at in (
+                ("tier", "gold", 3),
+                ("tier", "normal" if n % 3 else "gold", 20),
+                ("level", "V1", 1),
+                ("level", f"V{1 + n % 3}", 22 + 2 * n),
+                ("level", "V2", 38),
+                ("distributor_grant", "yes", 5),
+                ("distributor_grant", "no" if n % 2 else "yes", 30),
+            )
         ],
         "identities": [
             {"user_id": user, "kind": "phone", "value": "one person", "valid_from": day(2), "recorded_at": None}
@@ -120,7 +129,7 @@ def full_rows() -> dict[str, Rows]:
                 "community_id": f"c{n}",
                 "kind": "group",
                 "origin": "store",
-                "space": "online",
+                "space": ("online", "offline", "community")[n],
                 "created_at": day(n),
                 "recorded_at": None,
             }
@@ -141,7 +150,7 @@ def full_rows() -> dict[str, Rows]:
         "engagements": [
             {
                 "user_id": USERS[n * n % 28],
-                "kind": ("post", "check_in", "review", None)[n % 4],
+                "kind": ("post", "check_in", "review", None, "offline_event")[n % 5],
                 "item_id": f"i{n % 12}" if n % 3 else None,
                 "community_id": f"c{n % 3}",
                 "happened_at": day(n * 0.7),
@@ -152,9 +161,9 @@ def full_rows() -> dict[str, Rows]:
         "rewards": [
             {
                 "user_id": USERS[n % 7],
-                "kind": "coupon",
+                "kind": "points" if n % 5 else "coupon",
                 "amount": 500,
-                "source": "share",
+                "source": ("share", "spending", "check_in", "posting")[n % 4],
                 "granted_at": day(n * 1.1),
                 "recorded_at": None,
             }

@@ -1,7 +1,7 @@
 """The contract that all feature blocks share, on a world with every table and column."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
@@ -34,6 +34,11 @@ LEDGER_READERS = {
     "tie_strengths",
     "open_by_strength",
     "content",
+    "chain_people",
+    "chain_nucleus",
+    "chain_money",
+    "chain_reach",
+    "share_chains",
 }
 NEED_MORE_THAN_ORDERS = {"influence_given", "people_moved", "influence_received", "influence_chain"}
 RANGES: dict[str, Callable[[pd.Series], pd.Series]] = {
@@ -42,7 +47,12 @@ RANGES: dict[str, Callable[[pd.Series], pd.Series]] = {
     ", > 0": lambda values: values > 0,
     ", >= 1": lambda values: values >= 1,
 }
-LASTING_BLOCKS = {"memberships", "degrees", "degrees_by_kind", "tie_structure"}
+MEMBERSHIP_BLOCKS = {"memberships", "community_sizes", "team", "acquaintances", "spaces"}
+"""Blocks that read memberships, which last and which the later world is without."""
+LASTING_BLOCKS = {
+    *("memberships", "community_sizes", "team", "acquaintances", "levels", "tiers", "permissions"),
+    *("degrees", "degrees_by_kind", "tie_structure"),
+}
 ARROW = {"int64": pa.int64(), "float64": pa.float64()}
 LOOKBACK = timedelta(days=15)
 MAY_BE_NEGATIVE = {"orders_trend", "acts_trend", "influence_rising", "pagerank_log"}
@@ -88,14 +98,14 @@ def later(tables: Tables) -> Snapshot:
 
 
 @pytest.fixture(scope="module")
-def bare(tables: Tables) -> Callable[[Block], Snapshot]:
+def bare(tables: Tables) -> Callable[[Mapping[str, tuple[str, ...]]], Snapshot]:
     """What a block needs and no more, prepared."""
     found: dict[str, Snapshot] = {}
 
-    def needed(block: Block) -> Snapshot:
-        key = str(block.needs)
+    def needed(needs: Mapping[str, tuple[str, ...]]) -> Snapshot:
+        key = str(needs)
         if key not in found:
-            found[key] = prepared(only(tables, block.needs))
+            found[key] = prepared(only(tables, needs))
         return found[key]
 
     return needed
@@ -231,16 +241,27 @@ def test_a_block_is_off_without_any_one_of_its_needs(block: Block, tables: Table
 
 
 @EACH
-def test_a_block_works_on_no_more_than_it_needs(block: Block, bare: Callable[[Block], Snapshot]) -> None:
-    snapshot = bare(block)
-    assert block.available(snapshot)
-    table = built(block, snapshot)
-    assert {field.name: field.type for field in table.schema} == declared(block, snapshot)
-    if block.name not in NEED_MORE_THAN_ORDERS:  # orders alone tell nothing of who moved whom
-        assert table.num_rows > 0
-    users = table["user_id"].to_pylist()
-    assert len(users) == len(set(users))
-    assert None not in users
+def test_a_block_works_on_no_more_than_it_needs(
+    block: Block, bare: Callable[[Mapping[str, tuple[str, ...]]], Snapshot]
+) -> None:
+    for way in block.any_of or ({},):
+        snapshot = bare({**block.needs, **{table: (*block.needs.get(table, ()), *way[table]) for table in way}})
+        assert block.available(snapshot)
+        table = built(block, snapshot)
+        assert {field.name: field.type for field in table.schema} == declared(block, snapshot)
+        if block.name not in NEED_MORE_THAN_ORDERS:  # orders alone tell nothing of who moved whom
+            assert table.num_rows > 0
+        users = table["user_id"].to_pylist()
+        assert len(users) == len(set(users))
+        assert None not in users
+
+
+@EACH
+def test_a_block_is_off_where_none_of_its_ways_is_given(block: Block, tables: Tables) -> None:
+    known = {name: tables.tables[name] for name in {*block.needs, "users"}}
+    given = {name: frozenset(block.needs.get(name, ())) for name in known}
+    snapshot = Snapshot(AS_OF, replace(tables, tables=known, given=given), known)
+    assert block.available(snapshot) == (not block.any_of)
 
 
 @EACH
@@ -258,6 +279,6 @@ def test_history_begins_at_the_lookback(
     block: Block, whole: dict[str, pa.Table], limited: Snapshot, later: Snapshot
 ) -> None:
     found = frame(built(block, limited))
-    if block.name != "memberships":
+    if block.name not in MEMBERSHIP_BLOCKS:
         pd.testing.assert_frame_equal(found, frame(built(block, later)), check_exact=True)
     assert found.equals(frame(whole[block.name])) == (block.name in LASTING_BLOCKS)
