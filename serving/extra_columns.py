@@ -4,10 +4,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
+from serving.abilities import abilities
 from serving.extra_contract import ExtraColumns
+from serving.value_columns import VALUE_COLUMNS
 from training.frame import Frame
 
-EXTRA_COLUMNS: tuple[ExtraColumns, ...] = ()
+EXTRA_COLUMNS: tuple[ExtraColumns, ...] = (
+    abilities,
+    *VALUE_COLUMNS,
+)
 
 
 def extra_columns(
