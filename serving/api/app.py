@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 
@@ -12,6 +13,7 @@ from serving.api import (
     problems,
     routes_audit,
     routes_candidates,
+    routes_communities,
     routes_docs,
     routes_health,
     routes_intake,
@@ -34,6 +36,7 @@ from serving.settings import ServiceSettings
 
 ROUTERS = (
     routes_candidates.router,
+    routes_communities.router,
     routes_lists.router,
     routes_worklists.router,
     routes_users.router,
@@ -53,6 +56,7 @@ TAGS = [
     {"name": "worklists", "description": "The daily work of staff, and spreadsheets that come back."},
     {"name": "users", "description": "Everything that is known of one person."},
     {"name": "scores", "description": "Scores of given people now."},
+    {"name": "communities", "description": "What is so of each community, and who could lead it."},
     {"name": "outreach", "description": "Contacts and outcomes come in, results go out."},
     {"name": "suppressions", "description": "Who may not be contacted, and who is erased."},
     {"name": "intake", "description": "External contacts and applications come in."},
@@ -114,14 +118,20 @@ def app_of_environment() -> FastAPI:
 
 
 def _describe_problems(app: FastAPI) -> None:
-    """Let the OpenAPI document hold the shape of problems, which routes refer to by name."""
+    """Let the OpenAPI document hold the shape of problems, which routes refer to by name, and those of every body."""
     made = app.openapi
 
+    @cache
     def openapi() -> dict[str, Any]:
         document = made()
         schema = problems.Problem.model_json_schema(ref_template="#/components/schemas/{model}")
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         schemas.update(schema.pop("$defs"), Problem=schema)
+        of_bodies = {str(status): problems.errors(status)[status] for status in (400, 413)}
+        for operations in document["paths"].values():
+            for operation in operations.values():
+                if "requestBody" in operation:
+                    operation["responses"] |= of_bodies
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -26,6 +26,7 @@ from features.errors import (
 )
 
 MEDIA_TYPE = "application/problem+json"
+_PARAMETER = re.compile(r"\{[^}]*\}")
 STATUS: dict[type[KocError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
@@ -130,11 +131,21 @@ async def _koc_error(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     method, path = request.method, request.url.path
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")
     detail = {
         404: f"there is nothing at {path}; /docs lists what there is",
         405: f"{path} does not answer {method}; /docs lists what it answers",
     }.get(error.status_code, error.detail)
-    return problem(error.status_code, detail, request_id=_id(request), headers=error.headers)
+    return problem(error.status_code, detail, request_id=_id(request), headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """The methods of all operations at the path, where a router knows of those of one; a path without parameters first."""
+    paths, asked = request.app.openapi()["paths"], request.url.path
+    at = [asked] if asked in paths else [path for path in paths if re.fullmatch(_PARAMETER.sub("[^/]+", path), asked)]
+    return ", ".join(sorted({method.upper() for path in at for method in paths[path]}))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
@@ -149,9 +160,9 @@ def _field(entry: Mapping[str, Any]) -> dict[str, Any]:
     message = str(entry["msg"]).removeprefix("Value error, ")
     found: dict[str, Any] = {"field": ".".join(map(str, entry["loc"])), "message": message}
     value = entry.get("input")
-    if entry["type"] != "missing" and (
-        isinstance(value, int | float | bool) or (isinstance(value, str) and len(value) <= 200)
-    ):
+    # Of whole numbers those that the encoder can write.
+    short = isinstance(value, float | bool) or (isinstance(value, int) and abs(value) < 2**63)
+    if entry["type"] != "missing" and (short or (isinstance(value, str) and len(value) <= 200)):
         found["value"] = value
     return found
 

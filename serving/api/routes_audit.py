@@ -9,11 +9,12 @@ from serving.api.problems import errors
 from serving.api.schemas import AuditEntry, AuditPage
 from serving.api.security import Admin
 from serving.api.services import Given
+from serving.moments import Written
 
 router = APIRouter(prefix="/v1/audit", tags=["audit"], responses=errors())
 
-Since = Annotated[datetime | None, Query(description="Entries from this moment on; without a zone, UTC.")]
-Until = Annotated[datetime | None, Query(description="Entries before this moment; without a zone, UTC.")]
+Since = Annotated[datetime | None, Written, Query(description="Entries from this moment on; without a zone, UTC.")]
+Until = Annotated[datetime | None, Written, Query(description="Entries before this moment; without a zone, UTC.")]
 Key = Annotated[str | None, Query(description="Id of a key, or `local` for the command line.")]
 Action = Annotated[str | None, Query(description="A whole action, or its noun: `list` for `list.create` and the others.")]
 After = Annotated[int, Query(ge=0, le=2**63 - 1, description="`next` of the page before.")]

@@ -32,6 +32,7 @@ from serving.api.uploads import on_disk
 from serving.lists.exports import Form as FileForm
 from serving.lists.lists import CandidateList
 from serving.lists.pages import LONGEST_PAGE, Part
+from serving.moments import Written
 
 router = APIRouter(prefix="/v1", tags=["lists"])
 
@@ -80,7 +81,9 @@ def lists(
     services: Given,
     principal: Reader,
     limit: Annotated[int, Query(ge=1, le=1_000)] = 100,
-    before: Annotated[datetime | None, Query(description="`next_before` of the page before; without a zone, UTC.")] = None,
+    before: Annotated[
+        datetime | None, Written, Query(description="`next_before` of the page before; without a zone, UTC.")
+    ] = None,
 ) -> Response:
     """Lists that the key sees, the latest first, without the ids that they exclude."""
     if before is not None and before.tzinfo is None:
@@ -134,7 +137,7 @@ def export(
 ) -> StreamingResponse:
     """The people to contact as a file; those held out only if asked for.
 
-    `state` and `state_reason` are to be filled in and returned with POST /v1/worklists/returned. Texts that a spreadsheet
+    `state` and `state_reason` are to be filled in and returned with POST /v1/returned-exports. Texts that a spreadsheet
     would compute begin with an apostrophe in CSV and Excel.
     """
     made = services.exports.export(principal, list_id, form, part=part, request_id=request_id)

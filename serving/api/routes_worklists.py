@@ -11,18 +11,18 @@ from serving.api.security import Operator, Reader
 from serving.api.services import Given, RequestId
 from serving.api.uploads import on_disk
 
-router = APIRouter(prefix="/v1/worklists", tags=["worklists"])
+router = APIRouter(prefix="/v1", tags=["worklists"])
 
 _ONE_LINE = r"^[^\x00-\x1f\x7f]+$"
 
 
-@router.get("", response_model=StaffShape, responses=errors())
+@router.get("/worklists", response_model=StaffShape, responses=errors())
 def staff(services: Given, principal: Reader) -> Response:
     """Who of staff has how many people to work on."""
     return as_json({"staff": services.worklists.staff(principal)})
 
 
-@router.get("/{staff}", response_model=WorklistShape, responses=errors(404))
+@router.get("/worklists/{staff}", response_model=WorklistShape, responses=errors(404))
 def worklist(
     services: Given,
     principal: Reader,
@@ -37,7 +37,7 @@ def worklist(
     return as_json(services.worklists.of(principal, staff, list_id=list_id, limit=limit, request_id=request_id))
 
 
-@router.post("/returned", response_model=ReturnedShape, responses=errors())
+@router.post("/returned-exports", response_model=ReturnedShape, responses=errors())
 def returned(services: Given, principal: Operator, request_id: RequestId, file: UploadFile) -> Response:
     """Take back an export with `state` and `state_reason` filled in, of any lists.
 

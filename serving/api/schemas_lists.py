@@ -33,7 +33,7 @@ class Asked(BaseModel):
     model_config = _body(filters={"koc_percentile": {"min": 90}}, size=20, by="koc_score")
 
     filters: Filters = Field({}, description="Column to value, values or range; see GET /v1/candidates/filters.")
-    size: int = Field(20, ge=1, le=1_000)
+    size: int = Field(20, strict=True, ge=1, le=1_000)
     by: Text = Field("koc_score", description="Column of numbers to rank by, the highest first.")
 
 
@@ -160,7 +160,7 @@ class AssignBody(BaseModel):
     )
 
     how: Annotated[ByOwner | ByRule | InTurn, Field(discriminator="by")]
-    again: bool = Field(False, description="Also people who have somebody already.")
+    again: bool = Field(False, strict=True, description="Also people who have somebody already.")
 
 
 class AssignedShape(BaseModel):

@@ -10,7 +10,8 @@ from features.errors import AccessError, SettingsError
 from serving.access.keys import Keys
 from serving.access.principal import LOCAL, Principal, Scope
 from serving.jobs.kinds import Kind, Work, registry
-from serving.lists.criteria import ListCriteria, Text
+from serving.lists.criteria import ListCriteria, Number, Text
+from serving.moments import Written
 from training.settings import RANGES, TrainSettings
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ class ScoreArguments(_Arguments):
     """What to score with, and as of when."""
 
     model: Text = Field(default="champion", description="A version, or an alias such as `champion` or `challenger`.")
-    as_of: Annotated[datetime | None, AfterValidator(lambda moment: moment and _utc(moment))] = Field(
+    as_of: Annotated[datetime | None, Written, AfterValidator(lambda moment: moment and _utc(moment))] = Field(
         default=None, description="Score as of this moment, without zone in UTC; null: the end of the data."
     )
 
@@ -69,8 +70,8 @@ class ListArguments(_Arguments):
 class TrainArguments(_Arguments):
     """How to train."""
 
-    seed: Annotated[int, Field(ge=0, lt=2**31)] = Field(default=0, description="Of models and resamples.")
-    settings: Annotated[dict[str, int | float], AfterValidator(_settings), WithJsonSchema(_settings_schema())] = Field(
+    seed: Annotated[int, Field(strict=True, ge=0, lt=2**31)] = Field(default=0, description="Of models and resamples.")
+    settings: Annotated[dict[str, Number], AfterValidator(_settings), WithJsonSchema(_settings_schema())] = Field(
         default={}, description="What shall be other than the defaults, by the names that `koc tune` writes."
     )
 
@@ -111,6 +112,7 @@ def score(work: Work) -> dict[str, Any]:
     """Batch scores of everybody, current from then on; a job that wrote its batch before it was killed writes no other."""
     from features.dataset import read_dataset
     from serving.batch import score_batch
+    from serving.gate import gate_batch
     from serving.store.score_store import ScoreStore
     from training.tracking import Tracker
 
@@ -128,6 +130,7 @@ def score(work: Work) -> dict[str, Any]:
             _tables(work, dataset, steps), tracker, store,
             model=asked.model, as_of=asked.as_of, keep=settings.keep_batches, mark=mark, progress=steps,
         )  # fmt: skip
+    gate_batch(work.database, store.open(manifest.batch))
     return {"batch": manifest.batch, "model": manifest.model, "as_of": manifest.as_of, "rows": manifest.rows}
 
 

@@ -13,7 +13,7 @@ MOST_ROWS = 1_000_000
 """Rows of the longest list."""
 
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Number = Annotated[float, Field(allow_inf_nan=False)]
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Range(BaseModel):
@@ -31,7 +31,13 @@ class Range(BaseModel):
         return self
 
 
-Value = Annotated[str, Field(max_length=500)] | bool | int | Number | None
+Value = (
+    Annotated[str, Field(max_length=500)]
+    | Annotated[bool, Field(strict=True)]
+    | Annotated[int, Field(strict=True)]
+    | Number
+    | None
+)
 Condition = Value | Annotated[list[Value], Field(max_length=10_000)] | Range
 Filters = Mapping[Text, Condition]
 
@@ -70,9 +76,9 @@ class Diversity(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    most_each: Mapping[Text, Annotated[int, Field(ge=1)]] = {}
-    most_per_clique: Annotated[int, Field(ge=1, le=20)] | None = None
-    least_overlap: bool = False
+    most_each: Mapping[Text, Annotated[int, Field(strict=True, ge=1)]] = {}
+    most_per_clique: Annotated[int, Field(strict=True, ge=1, le=20)] | None = None
+    least_overlap: Annotated[bool, Field(strict=True)] = False
 
 
 class ListCriteria(BaseModel):
@@ -87,16 +93,16 @@ class ListCriteria(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    size: Annotated[int, Field(ge=1, le=MOST_ROWS)]
+    size: Annotated[int, Field(strict=True, ge=1, le=MOST_ROWS)]
     objective: Objective = Objective.INFLUENCE
     filters: Filters = {}
     rules: Mapping[Text, Filters] = {}
     exclude: Exclusions = Exclusions()
-    cool_down_days: Annotated[int, Field(ge=0, le=3_650)] = 0
-    quotas: Mapping[Text, Mapping[Text, Annotated[int, Field(ge=0, le=MOST_ROWS)]]] = {}
+    cool_down_days: Annotated[int, Field(strict=True, ge=0, le=3_650)] = 0
+    quotas: Mapping[Text, Mapping[Text, Annotated[int, Field(strict=True, ge=0, le=MOST_ROWS)]]] = {}
     diversity: Diversity = Diversity()
-    holdout: Annotated[float, Field(ge=0, le=0.9)] = 0.0
-    reserve_days: Annotated[int, Field(ge=1, le=365)] | None = None
+    holdout: Annotated[float, Field(strict=True, ge=0, le=0.9)] = 0.0
+    reserve_days: Annotated[int, Field(strict=True, ge=1, le=365)] | None = None
 
     @property
     def channel(self) -> str | None:

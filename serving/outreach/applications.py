@@ -28,7 +28,7 @@ class Account(_Frozen):
 
     platform: Text
     account: Text | None = None
-    fans: Annotated[int, Field(ge=0, le=10**10)] | None = None
+    fans: Annotated[int, Field(strict=True, ge=0, le=10**10)] | None = None
 
 
 class Answers(_Frozen):

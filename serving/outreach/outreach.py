@@ -35,6 +35,7 @@ class Contact(Record):
     contacted_at: Moment | None = Field(None, description="By default now.")
     already_happened: bool = Field(
         False,
+        strict=True,
         description="Keep the contact although a rule speaks against it: it cannot be undone, and cool-downs count it.",
     )
 

@@ -11,6 +11,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 
 from serving.access.principal import Principal
 from serving.lists.holdout import HOLDOUT
+from serving.moments import Written
 from serving.outreach.people import People, outside_scope, turns
 from serving.outreach.suppressions import Cause, Suppression, entries_of
 from serving.state.tables import candidate_lists, list_members
@@ -19,7 +20,7 @@ Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f
 """A short text on one line; PostgreSQL cannot hold a zero byte."""
 
 Note = Annotated[str, Field(min_length=1, max_length=4_000, pattern=r"^[^\x00]+$")]
-Amount = Annotated[int, Field(ge=0, le=10**15)]
+Amount = Annotated[int, Field(strict=True, ge=0, le=10**15)]
 """Minor units of the dataset's currency."""
 
 MOST_RECORDS = 10_000
@@ -68,7 +69,7 @@ AnyRecord = TypeVar("AnyRecord", bound=Record)
 Why = tuple[str, str]
 """Reason and remedy."""
 
-Moment = Annotated[AwareDatetime, Field(ge="1990-01-01T00:00:00Z", le="2999-01-01T00:00:00Z")]
+Moment = Annotated[AwareDatetime, Field(ge="1990-01-01T00:00:00Z", le="2999-01-01T00:00:00Z"), Written]
 
 
 @dataclass(frozen=True)

@@ -119,7 +119,7 @@ def test_a_whole_campaign(services: Services) -> None:  # noqa: PLR0915 - a stor
         row[columns["state"]].value = "已添加"
     back = io.BytesIO()
     book.save(back)
-    returned = operator.post("/worklists/returned", files={"file": ("li.xlsx", back.getvalue())})
+    returned = operator.post("/returned-exports", files={"file": ("li.xlsx", back.getvalue())})
     assert (returned["moved"], returned["bad"]) == (3, [])
     assert [row["state"] for row in operator.people(path)[:4]] == ["added"] * 3 + ["selected"]
 

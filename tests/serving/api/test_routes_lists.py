@@ -103,7 +103,7 @@ def test_a_list_is_made_paged_worked_exported_and_returned(client_of: Client, se
     book.active.cell(3, header.index("state") + 1).value = "lost"
     back = io.BytesIO()
     book.save(back)
-    told = client.post("/v1/worklists/returned", files={"file": ("back.xlsx", back.getvalue())}).json()
+    told = client.post("/v1/returned-exports", files={"file": ("back.xlsx", back.getvalue())}).json()
     assert (told["moved"], [row["row"] for row in told["bad"]]) == (1, [3])
     assert client.get("/v1/worklists").json()["staff"]["li"] == found["arms"]["contact"]
     why = client.get(f"{path}/why/{task['user_id']}").json()
