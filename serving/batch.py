@@ -8,7 +8,7 @@ from pathlib import Path
 from features.dataset import Dataset
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
-from serving.communities import community_churn
+from serving.communities import communities_of
 from serving.evidence import evidence_of
 from serving.scores import category_influence, explained, score_users, tie_scores
 from serving.store.manifest import Manifest
@@ -49,12 +49,12 @@ def score_batch(
     require_same_features(bundle.hybrid, frame)
     progress(f"{moment:%Y-%m-%d}: what the models say")
     snapshot, said = timeline.snapshot(moment), bundle.hybrid.said(frame)
-    users = score_users(bundle.hybrid, frame, said, snapshot)
+    users = score_users(bundle.hybrid, frame, said, snapshot, bundle.extras.score(snapshot, frame))
     categories, ties = category_influence(snapshot), tie_scores(frame, said)
     progress(f"{moment:%Y-%m-%d}: evidence of the first users")
     evidence = evidence_of(snapshot, explained(users))
     progress(f"{moment:%Y-%m-%d}: writing the batch")
-    communities = community_churn(frame, said, snapshot)
+    communities = communities_of(frame, said, snapshot, users, ties)
     return store.write(
         users,
         categories,

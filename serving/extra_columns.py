@@ -6,10 +6,20 @@ import pyarrow.compute as pc
 from features.snapshot import Snapshot
 from serving.abilities import abilities
 from serving.extra_contract import ExtraColumns
+from serving.membership_columns import clusters, coverage, own_community, standing, sub_scores, teams
+from serving.standing_columns import abuse, roles
 from serving.value_columns import VALUE_COLUMNS
 from training.frame import Frame
 
 EXTRA_COLUMNS: tuple[ExtraColumns, ...] = (
+    roles,
+    abuse,
+    sub_scores,
+    standing,
+    coverage,
+    teams,
+    own_community,
+    clusters,
     abilities,
     *VALUE_COLUMNS,
 )

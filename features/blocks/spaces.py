@@ -4,7 +4,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.blocks.block import block
-from features.prepare import engagement_days
+from features.local_time import to_local
 from features.snapshot import Snapshot
 
 SPACES = ("offline", "community", "online")
@@ -60,11 +60,12 @@ def attendance(snapshot: Snapshot) -> ir.Table:
 
     offline_days_{w}      int64    days  in the window
     offline_days_all      int64    days  in all history
-    offline_idle_days     float64  days  from the last such day's event to as_of, > 0
+    offline_idle_days     float64  days  from the first event of the last such day to as_of, > 0
     """
-    days = engagement_days(snapshot)
-    met = days.filter(days.kind.lower().isin(OFFLINE_KINDS))
-    met = met.group_by("user_id", "happened_at").agg(kinds=met.count())
+    acts = snapshot["engagements"]
+    met = acts.filter(acts.kind.lower().isin(OFFLINE_KINDS))
+    local = to_local(met.happened_at, snapshot.source.dataset.zone, snapshot.as_of).truncate("D")
+    met = met.group_by("user_id", local_day=local).agg(happened_at=met.happened_at.min())
     counted = met.group_by("user_id").agg(
         **{f"offline_days_{w}": met.count(where=met.happened_at >= start) for w, start in snapshot.windows.items()},
         offline_days_all=met.count(),

@@ -15,6 +15,7 @@ from serving.cli.backtest import backtest
 from serving.cli.backup import backup
 from serving.cli.candidates import candidates
 from serving.cli.card import card
+from serving.cli.communities import communities
 from serving.cli.demo import demo
 from serving.cli.dictionary import dictionary
 from serving.cli.init import init
@@ -27,6 +28,7 @@ from serving.cli.restore import restore
 from serving.cli.score import score
 from serving.cli.serve import serve
 from serving.cli.simulate import simulate
+from serving.cli.slices import slices
 from serving.cli.train import train
 from serving.cli.tune import tune
 from serving.cli.validate import validate
@@ -39,8 +41,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 COMMANDS = (
-    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, card, dictionary, demo),
-    *(serve, worker, audit, backup, restore),
+    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, card, communities, slices),
+    *(dictionary, demo, serve, worker, audit, backup, restore),
 )
 for command in COMMANDS:
     app.command(command.__name__)(command)

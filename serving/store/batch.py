@@ -270,7 +270,7 @@ class Batch:
         return self._parquet(CATEGORIES)
 
     def communities(self) -> pa.Table:
-        """Churn by community; columns as in `community_churn`."""
+        """What is so of each community; columns as in `communities_of`."""
         return self._parquet(COMMUNITIES)
 
     def _parquet(self, name: str, wanted: pc.Expression | None = None) -> pa.Table:

@@ -123,8 +123,16 @@ def random_evidence(users: pa.Table, seed: int = 0) -> Evidence:
 def random_communities(seed: int = 0) -> pa.Table:
     """Three communities and how many of their members are expected to leave."""
     leaving = np.random.default_rng(seed + 4).uniform(0, 10, 3)
-    return pa.table({"community_id": ["g1", "g2", "g3"], "members": [40, 30, 20], "rated": [10, 10, 10],
-                     "expected_leavers": leaving, "leave_rate": leaving / 10}, schema=COMMUNITIES_SCHEMA)  # fmt: skip
+    return communities_table([
+        {"community_id": f"g{number}", "members": 50 - 10 * number, "rated": 10, "expected_leavers": left,
+         "leave_rate": left / 10}
+        for number, left in enumerate(leaving.tolist(), start=1)
+    ])  # fmt: skip
+
+
+def communities_table(rows: list[Mapping[str, Any]]) -> pa.Table:
+    """Communities given one by one; null where a row does not say."""
+    return pa.table({name: [row.get(name) for row in rows] for name in COMMUNITIES_SCHEMA.names}, schema=COMMUNITIES_SCHEMA)
 
 
 def _holed(random: np.random.Generator, values: np.ndarray, holes: float = 0.2) -> pa.Array:

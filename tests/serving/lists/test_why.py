@@ -20,7 +20,7 @@ def people() -> list[dict[str, str]]:
     return [{"user_id": user, "attribute_region": region} for user, region in REGIONS.items()]
 
 
-def test_the_first_rule_that_fails_is_named(by_hand: Callable[..., Room]) -> None:
+def test_d63_the_first_rule_that_fails_is_named(by_hand: Callable[..., Room]) -> None:
     room = by_hand(people())
     earlier = room.lists.create(LOCAL, criteria(1, filters={"koc_score": 9.0}), now=NOW - timedelta(hours=1))
     contact(room, "a", NOW - timedelta(days=2))
