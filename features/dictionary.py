@@ -1,6 +1,6 @@
 """The data dictionary: every feature with type, unit, window and the tables that it needs, as Markdown."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.block import WINDOW, Block, Feature
@@ -46,8 +46,13 @@ def _sections() -> Iterator[str]:
 
 
 def _needs(block: Block) -> str:
-    named = [f"`{table}`" + (f" ({', '.join(columns)})" if columns else "") for table, columns in block.needs.items()]
-    return f"Needs {' and '.join(named)}." if named else "Needs any table with events."
+    all_of = [_named(block.needs)] if block.needs else []
+    one_of = [f"one of: {'; '.join(map(_named, block.any_of))}"] if block.any_of else []
+    return f"Needs {', and '.join([*all_of, *one_of])}." if all_of or one_of else "Needs any table with events."
+
+
+def _named(needs: Mapping[str, tuple[str, ...]]) -> str:
+    return " and ".join(f"`{table}`" + (f" ({', '.join(columns)})" if columns else "") for table, columns in needs.items())
 
 
 def _table(features: tuple[Feature, ...]) -> str:

@@ -5,7 +5,8 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.errors import ImmatureLabelError
+from features.cascades import brought, chains
+from features.errors import DatasetError, ImmatureLabelError
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot
 from features.tables import Tables
@@ -67,6 +68,34 @@ def tie_labels(view: Snapshot, as_of: datetime) -> ir.Table:
     ledger = ledger.filter(ledger.weight > 0)
     carried = ledger.group_by(user_id="influenced_id", influencer_id="influencer_id").agg(weight=ledger.weight.sum())
     return carried.select("user_id", "influencer_id", follows=carried.weight.cast("int64") / WEIGHT_UNIT)
+
+
+def chain_labels(view: Snapshot, as_of: datetime) -> ir.Table:
+    """What the chain that forms within the horizon is worth, from a later prepared snapshot; see `features.cascades`.
+
+    Who is brought within the horizon, by whom, is told as if history began at ``as_of``; users who are not listed brought
+    nobody. The table is materialised.
+
+    Raises:
+        DatasetError: no table tells who brought whom.
+
+    Returns:
+        user_id      string
+        chain_size   int64  people of all levels, >= 1
+        chain_value  int64  minor units that the ledger credits the user and the chain for their orders, all levels
+    """
+    require_mature(view.source, as_of, view.as_of)
+    end = as_of + view.time.horizon
+    found = brought(view, as_of, end)
+    if found is None:
+        raise DatasetError("no table tells who brought whom; map parent_share_id, inviter_id, referrer_id or group buys")
+    engine = view.engine
+    links = engine.materialise(found)
+    members = chains(view, links, as_of, end)
+    worth = members.group_by("user_id").agg(chain_size=members.count(), chain_value=members.value.sum().cast("int64"))
+    labels = engine.materialise(worth)
+    engine.release(links, members)
+    return labels
 
 
 def stayed(view: Snapshot, as_of: datetime) -> ir.Table:

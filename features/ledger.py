@@ -107,16 +107,7 @@ def _touches(snapshot: Snapshot) -> ir.Table | None:
     """Acts that name the person behind them: responses to shares, joins of group buys, invitations."""
     found = []
     if "share_responses" in snapshot:
-        responses = snapshot["share_responses"]
-        if snapshot.has("share_responses", "share_id") and "shares" in snapshot:
-            shares = snapshot["shares"]
-            named = shares.select(share_key=shares.share_id, shared_by=shares.sharer_id, shared_item=shares.item_id)
-            responses = responses.left_join(named, responses.share_id == named.share_key)
-            responses = responses.mutate(
-                sharer_id=responses.sharer_id.coalesce(responses.shared_by),
-                item_id=responses.item_id.coalesce(responses.shared_item),
-            )
-        responses = with_subject(snapshot, responses)
+        responses = with_subject(snapshot, named_responses(snapshot))
         buys = (responses.action == "buy").fill_null(False)
         found.append(_touch(responses, "sharer_id", "responder_id", "responded_at", ibis.ifelse(buys, _BUY, _RESPONSE)))
     if "group_buy_members" in snapshot and "group_buys" in snapshot:
@@ -133,6 +124,20 @@ def _touches(snapshot: Snapshot) -> ir.Table | None:
     touches = touches.filter(touches.influencer_id != touches.influenced_id)
     return touches.group_by("influencer_id", "influenced_id", "subject", "happened_at", "strength").agg(
         item_id=touches.item_id.min()
+    )
+
+
+def named_responses(snapshot: Snapshot) -> ir.Table:
+    """Responses with the sharer and the item of the share that they name, where they give none themselves."""
+    responses = snapshot["share_responses"]
+    if not (snapshot.has("share_responses", "share_id") and "shares" in snapshot):
+        return responses
+    shares = snapshot["shares"]
+    named = shares.select(share_key=shares.share_id, shared_by=shares.sharer_id, shared_item=shares.item_id)
+    responses = responses.left_join(named, responses.share_id == named.share_key)
+    return responses.mutate(
+        sharer_id=responses.sharer_id.coalesce(responses.shared_by),
+        item_id=responses.item_id.coalesce(responses.shared_item),
     )
 
 

@@ -2,7 +2,7 @@
 
 import ibis.expr.types as ir
 
-from features.prepare import adoptions, shared_adoptions, user_acts
+from features.prepare import adoptions, shared_adoptions, user_acts, with_chains
 from features.schema import TABLES
 from features.snapshot import Snapshot
 
@@ -30,12 +30,13 @@ def within_lookback(snapshot: Snapshot) -> Snapshot:
         kept = kept.with_tables(adoptions=snapshot.engine.materialise(adoptions(kept)))
     if "shared" in snapshot:
         kept = kept.with_tables(shared=snapshot.engine.materialise(shared_adoptions(kept)))
-    return kept
+    return with_chains(kept)
 
 
 def release_lookback(kept: Snapshot, prepared: Snapshot) -> None:
     """Give back what `within_lookback` materialised for ``kept``, a part of ``prepared``."""
-    anew = [name for name in ("acts", "adoptions", "shared") if name in kept and kept[name] is not prepared[name]]
+    derived = ("acts", "adoptions", "shared", "brought", "chains")
+    anew = [name for name in derived if name in kept and kept[name] is not prepared[name]]
     kept.engine.release(*(kept[name] for name in anew))
 
 

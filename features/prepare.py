@@ -3,6 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.cascades import brought, chains
 from features.ledger import influence_ledger, net_amount, with_subject
 from features.local_time import to_local
 from features.snapshot import Snapshot
@@ -28,7 +29,7 @@ NAMED = {
 }
 """Tables whose rows name somebody who had acted by then: without a row of their own, promoters would be nobody."""
 
-DERIVED = ("acts", "pairs", "purchases", "adoptions", "shared")
+DERIVED = ("acts", "pairs", "purchases", "adoptions", "shared", "brought", "chains")
 """What `prepare` materialises besides the ledger."""
 
 
@@ -41,6 +42,8 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     adoptions  (user_id, subject, item_id, first_at, last_at, times, first_amount)   one person and one subject
     shared     (user_id, influencer_id, since, subject, item_id, first_at, first_amount, led_at)   see `shared_adoptions`
     ledger     see `features.ledger`
+    brought    (parent, child, since)                        who brought whom first, when; see `features.cascades`
+    chains     (user_id, member_id, level, since, value, value_{w})   see `features.cascades`
     """
     engine = snapshot.engine
     snapshot = snapshot.with_tables(acts=engine.materialise(user_acts(snapshot)))
@@ -52,7 +55,18 @@ def prepare(snapshot: Snapshot) -> Snapshot:
         snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
     if "pairs" in snapshot and "adoptions" in snapshot:
         snapshot = snapshot.with_tables(shared=engine.materialise(shared_adoptions(snapshot)))
-    return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
+    return with_chains(snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot))))
+
+
+def with_chains(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with who brought whom since the lookback, and the chains of it, where its tables tell."""
+    lookback = snapshot.time.lookback
+    start = None if lookback is None else snapshot.as_of - lookback
+    links = brought(snapshot, start)
+    if links is None:
+        return snapshot
+    links = snapshot.engine.materialise(links)
+    return snapshot.with_tables(brought=links, chains=chains(snapshot, links, start))
 
 
 def ledger_alone(snapshot: Snapshot) -> Snapshot:

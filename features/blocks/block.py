@@ -1,7 +1,7 @@
 """What a feature block is: a function from a snapshot to one row per user, and the features that its docstring lists."""
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -37,8 +37,8 @@ class Feature:
 class Block:
     """A named family of features.
 
-    ``needs``: table -> columns that the dataset must give. ``scope``: ``own`` blocks read a user's own history,
-    ``graph`` blocks the people around.
+    ``needs``: table -> columns that the dataset must give. ``any_of``: of these, at least one. ``scope``: ``own`` blocks
+    read a user's own history, ``graph`` blocks the people around.
     """
 
     name: str
@@ -46,24 +46,31 @@ class Block:
     features: tuple[Feature, ...]
     needs: Mapping[str, tuple[str, ...]]
     scope: Scope
+    any_of: Sequence[Mapping[str, tuple[str, ...]]] = ()
 
     def available(self, snapshot: Snapshot) -> bool:
         """Whether the snapshot's dataset gives all that the block needs."""
-        return all(snapshot.has(table, *columns) for table, columns in self.needs.items())
+
+        def gives(needs: Mapping[str, tuple[str, ...]]) -> bool:
+            return all(snapshot.has(table, *columns) for table, columns in needs.items())
+
+        return gives(self.needs) and (not self.any_of or any(map(gives, self.any_of)))
 
     def columns(self, windows: Iterable[str]) -> list[str]:
         """Feature columns of the block, in the order of the dictionary."""
         return [column for feature in self.features for column in feature.columns(windows)]
 
 
-def block(needs: Mapping[str, tuple[str, ...]], *, scope: Scope = "own") -> Callable[[Build], Block]:
+def block(
+    needs: Mapping[str, tuple[str, ...]], *, scope: Scope = "own", any_of: Sequence[Mapping[str, tuple[str, ...]]] = ()
+) -> Callable[[Build], Block]:
     """Make a Block of a function whose docstring lists its features.
 
     Each feature is a line of the docstring: name, type, unit and meaning, set apart by two spaces or more.
     """
 
     def decorate(build: Build) -> Block:
-        return Block(build.__name__, build, tuple(_listed(build.__doc__ or "")), needs, scope)
+        return Block(build.__name__, build, tuple(_listed(build.__doc__ or "")), needs, scope, any_of)
 
     return decorate
 

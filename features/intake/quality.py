@@ -22,13 +22,17 @@ HUBS = 5
 
 
 class NeedsTables(Protocol):
-    """What the report asks of a feature block: its name, and the table -> columns without which it is switched off."""
+    """What the report asks of a feature block: its name, and table -> columns without all of ``needs``, or without each of
+    ``any_of``, it is switched off."""
 
     @property
     def name(self) -> str: ...
 
     @property
     def needs(self) -> Mapping[str, tuple[str, ...]]: ...
+
+    @property
+    def any_of(self) -> Sequence[Mapping[str, tuple[str, ...]]]: ...
 
 
 @dataclass(frozen=True)
@@ -133,9 +137,17 @@ def _number(tables: Tables, rows: ir.Table) -> int:
 
 
 def _lacking(tables: Tables, block: NeedsTables) -> tuple[str, ...]:
+    lacking = _absent(tables, block.needs)
+    ways = [_absent(tables, needs) for needs in block.any_of]
+    if ways and all(ways):
+        lacking = (*lacking, " or ".join(" and ".join(way) for way in ways))
+    return lacking
+
+
+def _absent(tables: Tables, needs: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     return tuple(
         name if name not in tables.given else f"{name}.{column}"
-        for name, columns in block.needs.items()
+        for name, columns in needs.items()
         for column in (columns if name in tables.given else ("",))
         if name not in tables.given or not tables.has(name, column)
     )
