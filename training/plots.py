@@ -201,6 +201,25 @@ def _draw(axes: Axes, placed: Sequence[tuple[Record, int]]) -> None:
         axes.plot(record.value, line, "o", color=BLUE, markersize=5)
 
 
+def confusion_plot(names: Sequence[str], matrix: npt.NDArray[np.int64]) -> Figure:
+    """Share of each row that falls into each column, with its count; matrix: (n, n) rows truth, columns told."""
+    figure = _figure(8.0, 6.5)
+    axes = figure.subplots()
+    axes.imshow(matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1), cmap="Blues", vmin=0, vmax=1)
+    for row, column in zip(*np.nonzero(matrix), strict=True):
+        dark = matrix[row, column] > matrix[row].sum() / 2
+        axes.text(
+            column, row, f"{matrix[row, column]:,}", ha="center", va="center", fontsize=8, color="white" if dark else GREY
+        )
+    axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("told")
+    axes.set_ylabel("truth")
+    _plain(axes, grid="both")
+    axes.grid(visible=False)
+    return figure
+
+
 def replay_plot(replay: Replay, title: str, currency: str) -> Figure:
     """Each group's value with its 95 % interval, below them the differences and where they are nothing; a column per metric.
 

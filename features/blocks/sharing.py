@@ -1,9 +1,14 @@
 """What each user shares, and how people respond."""
 
+import ibis
 import ibis.expr.types as ir
 
 from features.blocks.block import block, ratio
 from features.snapshot import Snapshot
+
+MOST_BY_ONE = 5
+"""Responses of one person to one sharer that count in a sum: more of them say no more of how many the sharer reaches, and
+a friend at the next desk can give them without end. Of the clicks of `taobao-share` .94 count."""
 
 
 @block({"shares": ()})
@@ -60,26 +65,29 @@ def shares_answered(snapshot: Snapshot) -> ir.Table:
 def responses_drawn(snapshot: Snapshot) -> ir.Table:
     """Responses to what the user shared, where responses name the sharer.
 
-    responses_{w}         int64    responses  drawn in the window
-    responses_all         int64    responses  drawn in all history
+    responses_{w}         int64    responses  drawn in the window, at most 5 by one person
+    responses_all         int64    responses  drawn in all history, at most 5 by one person
     responders_all        int64    people     distinct, in all history
     responders_{w}        int64    people     distinct, lately active ones: last response in the window
     subjects_shared_all   int64    items      distinct items that drew a response
     response_idle_days    float64  days       from the last response to as_of, > 0
-    responses_each        float64  -          responses per responder, >= 1
+    responses_each        float64  -          responses per responder, 1 to 5
     """
     responses = snapshot["share_responses"]
     responses = responses.filter(responses.sharer_id != responses.responder_id)
-    pairs = responses.group_by("sharer_id", "responder_id").agg(last_at=responses.responded_at.max())
+    at, windows = responses.responded_at, snapshot.windows.items()
+    pairs = responses.group_by("sharer_id", "responder_id").agg(
+        last_at=at.max(),
+        responses_all=ibis.least(responses.count(), MOST_BY_ONE),
+        **{f"responses_{w}": ibis.least(responses.count(where=at >= start), MOST_BY_ONE) for w, start in windows},
+    )
     people = pairs.group_by("sharer_id").agg(
         responders_all=pairs.count(),
-        **{f"responders_{w}": pairs.count(where=pairs.last_at >= start) for w, start in snapshot.windows.items()},
+        **{f"responders_{w}": pairs.count(where=pairs.last_at >= start) for w, start in windows},
+        responses_all=pairs.responses_all.sum().cast("int64"),
+        **{f"responses_{w}": pairs[f"responses_{w}"].sum().cast("int64") for w, _ in windows},
     )
     counted = responses.group_by("sharer_id").agg(
-        **{
-            f"responses_{w}": responses.count(where=responses.responded_at >= start) for w, start in snapshot.windows.items()
-        },
-        responses_all=responses.count(),
         subjects_shared_all=responses.item_id.nunique(),
         last_at=responses.responded_at.max(),
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from serving.cli.operations import DatabaseUrl, operations
 from serving.cli.options import (
     DEFAULT_DATASET,
     DEFAULT_HOME,
@@ -32,17 +33,21 @@ def score(
     out: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
     tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
+    database_url: DatabaseUrl = None,
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
 ) -> None:
     """Score every user with a registered model and make the batch the current one.
 
+    Accounts that abuse is held against are suppressed, unless the batch goes to a folder of its own.
+
     Example: koc score --dataset dataset.toml --as-of 2024-06-01
     """
     from features.dataset import parse_moment
     from features.errors import DatasetError
     from serving.batch import score_batch
+    from serving.gate import gate_batch
     from serving.settings import ServiceSettings
     from serving.store.score_store import ScoreStore
     from training.tracking import Tracker
@@ -59,6 +64,11 @@ def score(
     with progress("scoring") as tell:
         keep = ServiceSettings().keep_batches
         manifest = score_batch(tables, tracker, store, model=model, as_of=moment, keep=keep, progress=tell)  # type: ignore[arg-type]
+    if out is None:
+        with operations(home, database_url) as database:
+            gated = gate_batch(database, store.open(manifest.batch))
+        if gated.added:
+            say(f"Suppressed {gated.added:,} accounts for abuse; `koc candidates --where 'abuse_score>=0.01'` shows why")
     say(
         f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}; "
         f"next: koc candidates{given(scores=out, home=home)}"

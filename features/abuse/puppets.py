@@ -1,0 +1,102 @@
+"""Accounts that are one person's: registered at once for one account, acting for it and hardly for themselves."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import connected_components
+
+from features.abuse.help_acts import HelpActs
+
+Ints = npt.NDArray[np.int64]
+
+LEAST_ACCOUNTS = 5
+"""A family helps one of its own too."""
+
+FOR_ONE = 0.6
+"""Share of an account's acts that are for one account; the others may be for fellows. Friends have other friends."""
+
+OWN_LIFE, OWN_SHARE = 3, 1 / 3
+"""Orders, posts and other acts of its own that an account may have, and per act for others where these are many: one cheap
+order passes it for a customer, and some pass on what they help with."""
+
+BURST_DAYS = 3.0
+"""Longest pause between two registrations of one burst."""
+
+WINDOW_DAYS, ALIKE = 28, 0.3
+"""Acts for one account within so many days are one action; accounts are linked from this Jaccard similarity of actions."""
+
+MOST_COMPARED = 4_000
+"""Accounts of one burst that are compared pairwise; of more, the first to register stand for the others."""
+
+
+@dataclass(frozen=True)
+class Puppets:
+    """(users,) ``main``: the account that each belongs to, or -1; the main one belongs to itself."""
+
+    main: Ints
+
+
+def find_puppets(acts: HelpActs, born: npt.NDArray[np.float64], own_acts: Ints) -> Puppets:
+    """Sock puppets among the users of ``acts``.
+
+    ``born``: (users,) local day on which each account registered (or first acted); ``own_acts``: (users,) what it did
+    besides responding to others.
+
+    Accounts with the same anchor (the account that most of their acts are for), without a life of their own and registered
+    in one burst, are linked where they act for the same accounts at the same time, as in SynchroTrap (Cao, Yang, Yu and
+    Palow, Uncovering large groups of active malicious accounts in online social networks, CCS 2014): Jaccard similarity of
+    actions, an action being an account acted for within ``WINDOW_DAYS``, and single linkage. ``LEAST_ACCOUNTS`` linked ones
+    are puppets, and so are the other accounts of the burst.
+    """
+    size = len(acts.users)
+    main = np.full(size, -1, dtype=np.int64)
+    anchor, share = _anchors(acts, size)
+    helps = np.bincount(acts.actor[~acts.registers], minlength=size)
+    idle = (anchor >= 0) & (share >= FOR_ONE) & (own_acts <= np.maximum(OWN_LIFE, OWN_SHARE * helps))
+    suspects = np.flatnonzero(idle)
+    suspects = suspects[np.lexsort((born[suspects], anchor[suspects]))]
+    same_burst = (np.diff(anchor[suspects]) == 0) & (np.diff(born[suspects]) <= BURST_DAYS)
+    for burst in np.split(suspects, np.flatnonzero(~same_burst) + 1):
+        active = burst[helps[burst] > 0][:MOST_COMPARED]
+        if active.size >= LEAST_ACCOUNTS and _largest(_linked(acts, active)) >= LEAST_ACCOUNTS:
+            main[burst] = anchor[burst[0]]
+    # An anchor that is itself an account of somebody's belongs to them.
+    above = np.where(main >= 0, main, 0)
+    main = np.where((main >= 0) & (main[above] >= 0), main[above], main)
+    mains = np.unique(main[main >= 0])
+    main[mains] = mains
+    return Puppets(main)
+
+
+def _anchors(acts: HelpActs, size: int) -> tuple[Ints, npt.NDArray[np.float64]]:
+    """(size,) the account that most acts of each are for (of equal ones the first), -1 without acts; and their share."""
+    key, count = np.unique(acts.actor * size + acts.target, return_counts=True)
+    actor, target = np.divmod(key, max(size, 1))
+    order = np.lexsort((target, -count, actor))
+    first = order[np.append(True, np.diff(actor[order]) > 0)] if order.size else order
+    anchor, share = np.full(size, -1, dtype=np.int64), np.zeros(size)
+    anchor[actor[first]] = target[first]
+    share[actor[first]] = count[first] / np.bincount(actor, count, minlength=size)[actor[first]]
+    return anchor, share
+
+
+def _linked(acts: HelpActs, accounts: Ints) -> Ints:
+    """(accounts,) number of the cluster of each."""
+    place = np.full(len(acts.users), -1, dtype=np.int64)
+    place[accounts] = np.arange(accounts.size)
+    own = (place[acts.actor] >= 0) & ~acts.registers
+    window = acts.at[own] // (WINDOW_DAYS * 86_400)
+    _, action = np.unique(np.stack([acts.target[own], window]), axis=1, return_inverse=True)
+    pairs = np.unique(np.stack([place[acts.actor[own]], action.ravel()]), axis=1)
+    done = csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=(accounts.size, int(pairs[1].max()) + 1))
+    both = (done @ done.T).toarray()
+    each = np.diag(both)
+    alike = both / np.maximum(each[:, None] + each[None, :] - both, 1)
+    _, cluster = connected_components(csr_matrix(alike >= ALIKE), directed=False)
+    return np.asarray(cluster, dtype=np.int64)
+
+
+def _largest(cluster: Ints) -> int:
+    return int(np.bincount(cluster).max())
