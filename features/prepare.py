@@ -3,6 +3,7 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.abuse.suspects import suspects, without_inflation
 from features.cascades import brought, chains
 from features.ledger import influence_ledger, net_amount, with_subject
 from features.local_time import to_local
@@ -30,13 +31,15 @@ NAMED = {
 """Tables whose rows name somebody who had acted by then: without a row of their own, promoters would be nobody."""
 
 DERIVED = ("acts", "pairs", "purchases", "adoptions", "shared", "brought", "chains")
-"""What `prepare` materialises besides the ledger."""
+"""What `prepare` materialises besides the ledger; `suspects` stays, since the tables of the sources read it."""
 
 
 def prepare(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the derived tables that its sources allow.
 
     acts       (user_id, happened_at)                        everything that users did
+    suspects   see `features.abuse.suspects`; where it names anybody, everything below is without acts of bots and acts
+               within one cluster, which ``share_responses``, ``ties`` and ``group_buy_members`` lose
     pairs      (user_id, influencer_id, since)               distinct ties of two different people
     purchases  (user_id, subject, ordered_at, item_id, amount, lines)   what one person bought of one subject at once
     adoptions  (user_id, subject, item_id, first_at, last_at, times, first_amount)   one person and one subject
@@ -47,6 +50,11 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     """
     engine = snapshot.engine
     snapshot = snapshot.with_tables(acts=engine.materialise(user_acts(snapshot)))
+    if "share_responses" in snapshot:
+        named = suspects(snapshot)
+        snapshot = snapshot.with_tables(suspects=engine.from_arrow(named))
+        if len(named):
+            snapshot = without_inflation(snapshot)
     if "ties" in snapshot:
         snapshot = snapshot.with_tables(pairs=engine.materialise(tie_pairs(snapshot)))
     if "orders" in snapshot:

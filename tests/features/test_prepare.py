@@ -164,6 +164,6 @@ def test_shared_adoptions_are_what_both_ends_of_a_tie_bought() -> None:
 
 def test_only_what_the_sources_allow_is_derived() -> None:
     responses = [{"sharer_id": "ada", "responder_id": "ben", "responded_at": day(1)}]
-    assert set(prepared(share_responses=responses).known) == {"share_responses", "acts", "ledger"}
+    assert set(prepared(share_responses=responses).known) == {"share_responses", "acts", "suspects", "ledger"}
     without_items = [{"user_id": "ada", "ordered_at": day(1)}]
     assert set(prepared(orders=without_items).known) == {"orders", "acts", "purchases", "ledger"}
