@@ -10,6 +10,7 @@ from features.errors import BundleError, ScoresError
 from features.tables import Tables
 from serving.communities import communities_of
 from serving.evidence import evidence_of
+from serving.kpis import kpis
 from serving.scores import category_influence, explained, score_users, tie_scores
 from serving.store.manifest import Manifest
 from serving.store.score_store import ScoreStore
@@ -61,6 +62,7 @@ def score_batch(
         evidence,
         ties,
         communities,
+        kpis(snapshot, users),
         dataset=tables.dataset.name,
         model=f"koc/{version}",
         as_of=moment,

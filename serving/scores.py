@@ -1,5 +1,7 @@
 """The scores of all users at a date, what moved in which category, and what each tie is expected to carry."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,6 +12,7 @@ from features.snapshot import Snapshot, latest_attributes
 from serving.criteria import PRIOR
 from serving.extra_columns import extra_columns
 from serving.store.schemas import TIES_SCHEMA
+from serving.value_columns import outlook
 from training.explain import reason_contributions, say_reasons, side_sums
 from training.frame import Frame, Places
 from training.hybrid import Hybrid, Said
@@ -24,18 +27,27 @@ ACTIVATED = ("people_moved", "activation", "activated_since")
 
 ACTIVATION = ("active", "lapsed", "never")
 
+TIERS = (("head", 99.0), ("waist", 90.0), ("tail", 0.0))
+"""Tier of a candidate -> the least percentile, the best tier first."""
+
 MOST_TIES = 20_000_000
 """Ties kept with a batch; of more, those that are expected to carry most."""
 
 
-def score_users(hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot) -> pa.Table:
+def score_users(
+    hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot, extras: Mapping[str, Floats] | None = None
+) -> pa.Table:
     """One row per user of the frame, best first, equal scores by user_id: the columns of `score_columns`, and of
-    `explain` for the first ``EXPLAINED`` users, null beyond.
+    `explain` for the first ``EXPLAINED`` users, null beyond. ``extras``: column -> (N,) in the order of the frame, as extra
+    models give them, nan becoming null.
 
     Without evidence of influence there are no reasons, and the likeliest leavers come first.
     """
     order = best_first(frame, said)
-    scored = score_columns(frame, said, user_facts(frame, snapshot)).take(pa.array(order))
+    scored = score_columns(frame, said, user_facts(frame, snapshot))
+    for name, values in (extras or {}).items():
+        scored = scored.append_column(name, pa.array(values, from_pandas=True))
+    scored = scored.take(pa.array(order))
     if said.margin is None:
         return scored
     top = explain(hybrid, frame, said, order[:EXPLAINED])
@@ -60,13 +72,14 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
     user_id              string
     koc_score            float64  people expected to be moved within the horizon, > 0
     koc_percentile       float64  0 to 100, equal scores share the middle
+    koc_tier             string   ``head``: the top 1 %; ``waist``: the 9 % below; ``tail``: the others
     expected_followers   float64  follow-ups that the tie model alone expects over all ties of the user, >= 0
     expected_new         float64  of the people expected to be moved, those whose first order ever it would be
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
     value_at_risk        float64  minor units a horizon that the user spends lately and is expected to move; null as before
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
-    and the columns of ``facts``
+    and the columns of ``facts`` and of `serving.value_columns.outlook`
 
     ``koc_score`` is what may come, ``activation`` what has been; neither is made of the other. Without evidence of
     influence neither is there; without a tie model there is no ``expected_followers``.
@@ -76,6 +89,7 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
     if said.margin is not None:
         columns["koc_score"] = pa.array(np.exp(said.margin))
         columns["koc_percentile"] = pa.array(percentile(said.margin))
+        columns["koc_tier"] = tiers(percentile(said.margin))
         if said.follow_ups is not None:
             columns["expected_followers"] = pa.array(summed(frame, said.follow_ups))
         columns["expected_new"] = pa.array(np.exp(said.margin) * _new_share(matrix))
@@ -87,7 +101,7 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
         columns["churn_probability"] = pa.array(said.churn, mask=~frame.churn_population)
     known = [name for name in facts.column_names if said.margin is not None or name not in ACTIVATED]
-    return pa.table({**columns, **{name: facts[name] for name in known}})
+    return pa.table({**columns, **{name: facts[name] for name in known}, **outlook(columns, facts)})
 
 
 def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
@@ -170,6 +184,12 @@ def percentile(score: Floats) -> Floats:
     ordered = np.sort(score)
     low, high = np.searchsorted(ordered, score, "left"), np.searchsorted(ordered, score, "right")
     return 100.0 * (low + high) / (2 * max(len(score), 1))
+
+
+def tiers(percentiles: Floats) -> pa.Array:
+    """(N,) ``head``, ``waist`` or ``tail``, by 0 to 100."""
+    names = pa.array([name for name, _ in TIERS])
+    return names.take(pa.array(np.argmax([percentiles >= least for _, least in TIERS], axis=0)))
 
 
 def _value_each(matrix: Matrix) -> Floats:

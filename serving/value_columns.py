@@ -1,5 +1,7 @@
 """Columns of money and life: what each user moved and costs, what is below them, how they are heard, how long untouched."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -154,6 +156,28 @@ def downstream(snapshot: Snapshot, frame: Frame) -> pa.Table:
     scale = frame.horizon_days / float(frame.windows[-1].removesuffix("d"))
     value: Floats = rows["downstream_spend"].to_numpy().astype(float) * scale
     return rows.drop_columns("downstream_spend").append_column("downstream_value", pa.array(value))
+
+
+def outlook(scored: Mapping[str, pa.Array], facts: pa.Table) -> dict[str, pa.Array]:
+    """What the scores and the facts of the same users make together; each is there where both its parts are.
+
+    expected_cost             float64  minor units that moving so many people costs: koc_score times cost_per_person
+    net_value                 float64  expected_value less expected_cost
+    leverage_ratio            float64  expected_value over expected_cost; null where nothing is paid
+    downstream_value_at_risk  float64  churn_probability times downstream_value: what hangs on somebody about to leave
+
+    ``value_at_risk`` is what the person spends and moves, ``downstream_value`` what the people below spend themselves.
+    """
+    found = {}
+    known = {name: facts[name] for name in facts.column_names} | dict(scored)
+    if {"koc_score", "expected_value", "cost_per_person"} <= known.keys():
+        cost = pc.multiply(known["koc_score"], known["cost_per_person"])
+        value = known["expected_value"]
+        found["expected_cost"], found["net_value"] = cost, pc.subtract(value, cost)
+        found["leverage_ratio"] = pc.divide(value, pc.if_else(pc.greater(cost, 0.0), cost, None))
+    if {"churn_probability", "downstream_value"} <= known.keys():
+        found["downstream_value_at_risk"] = pc.multiply(known["churn_probability"], known["downstream_value"])
+    return found
 
 
 def _for_all(rows: pa.Table, frame: Frame, absent: int) -> pa.Table:

@@ -33,7 +33,18 @@ from serving.store.filters import (
 from serving.store.index import hash_ids, packed
 from serving.store.manifest import read_manifest
 from serving.store.records import Records
-from serving.store.schemas import CATEGORIES, COMMUNITIES, FOLLOW_UPS, INDEX, NEXT_ITEMS, RECORDS, TABLE, TIES
+from serving.store.schemas import (
+    CATEGORIES,
+    COMMUNITIES,
+    FOLLOW_UPS,
+    INDEX,
+    KPIS,
+    KPIS_SCHEMA,
+    NEXT_ITEMS,
+    RECORDS,
+    TABLE,
+    TIES,
+)
 from serving.store.search import Ranking, best_by
 
 Rows = NDArray[np.int64]
@@ -272,6 +283,17 @@ class Batch:
     def communities(self) -> pa.Table:
         """What is so of each community; columns as in `communities_of`."""
         return self._parquet(COMMUNITIES)
+
+    def kpis(self) -> pa.Table:
+        """The ledger of assets; columns as in `serving.kpis.kpis`.
+
+        Raises:
+            ScoresError: the batch holds none.
+        """
+        found = self._parquet(KPIS) if KPIS in self.manifest.checksums else KPIS_SCHEMA.empty_table()
+        if not len(found):
+            raise ScoresError(f"batch {self.manifest.batch} holds no ledger of assets; score again with `koc score`")
+        return found
 
     def _parquet(self, name: str, wanted: pc.Expression | None = None) -> pa.Table:
         return pq.read_table(pa.BufferReader(self._files.mapped(name)), filters=wanted)

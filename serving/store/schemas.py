@@ -5,7 +5,8 @@ import pyarrow as pa
 USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
 COMMUNITIES = "communities.parquet"
 FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
-EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES)
+KPIS = "kpis.parquet"
+EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES, KPIS)
 """Parquet, for whoever reads a batch with other tools, and for what is read now and then."""
 
 TABLE, INDEX, RECORDS = "users.arrow", "index.arrow", "users.jsonl"
@@ -59,3 +60,24 @@ COMMUNITIES_SCHEMA = pa.schema(
     }
 )
 """Columns of the communities of a batch; see `serving.communities.communities_of`."""
+
+KPIS_SCHEMA = pa.schema(
+    {
+        "scope": pa.string(),
+        "category": pa.string(),
+        "candidates": pa.int64(),
+        "reached": pa.int64(),
+        "led_in": pa.int64(),
+        "served": pa.int64(),
+        "paid": pa.int64(),
+        "won": pa.int64(),
+        "amount": pa.int64(),
+        "cost": pa.int64(),
+        "lead_in_rate": pa.float64(),
+        "service_rate": pa.float64(),
+        "cash_in_rate": pa.float64(),
+        "acquisition_cost": pa.float64(),
+        "lifetime_value_each": pa.float64(),
+    }
+)
+"""Columns of the ledger of assets of a batch; see `serving.kpis.kpis`."""

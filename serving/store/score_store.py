@@ -22,7 +22,7 @@ from serving.store.batch import Batch
 from serving.store.index import index_categories, index_users
 from serving.store.manifest import Manifest, read_manifest, sha256
 from serving.store.records import write_records
-from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, RECORDS, SERVING, TABLE, TIES_SCHEMA
+from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, KPIS_SCHEMA, RECORDS, SERVING, TABLE, TIES_SCHEMA
 
 CURRENT = "current"
 ABANDONED = 86_400.0
@@ -42,6 +42,7 @@ class ScoreStore:
         evidence: Evidence | None = None,
         ties: pa.Table | None = None,
         communities: pa.Table | None = None,
+        kpis: pa.Table | None = None,
         *,
         dataset: str,
         model: str,
@@ -51,16 +52,17 @@ class ScoreStore:
     ) -> Manifest:
         """Write a batch and make it current; until the last step the previous batch stays.
 
-        ``evidence``: None where nobody is explained. ``ties``: None without a tie model.
-        ``communities``: None where nobody is known to be a member. ``keep``: batches that stay, this one among them, the
-        latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds it again with
+        ``evidence``: None where nobody is explained. ``ties``: None without a tie model. ``communities``: None where nobody
+        is known to be a member. ``kpis``: None where they were not made. ``keep``: batches that stay, this one among them,
+        the latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds it again with
         `marked`; None takes a new one.
         """
         evidence = evidence or Evidence.none()
         ties = TIES_SCHEMA.empty_table() if ties is None else ties
         communities = COMMUNITIES_SCHEMA.empty_table() if communities is None else communities
+        kpis = KPIS_SCHEMA.empty_table() if kpis is None else kpis
         users = best_first(users)
-        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities)
+        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities, kpis)
         batch = f"{as_of:%Y%m%dT%H%M}-{mark or uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
         # Of an attempt under the same mark that was killed.
