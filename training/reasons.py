@@ -59,6 +59,13 @@ REASONS: tuple[Reason, ...] = (
         blocks=("influence_given", "people_moved", "follow_up_rate", "influence_chain"),
     ),
     Reason(
+        "chain",
+        "reach",
+        ("people in the chain behind: {chain_size_all}, {chain_people_1} of them brought directly",),
+        ("背后链条共 {chain_size_all} 人，其中直接带来 {chain_people_1} 人",),
+        blocks=("chain_people", "chain_nucleus", "chain_money", "share_chains", "chain_reach"),
+    ),
+    Reason(
         "responses drawn",
         "reach",
         (
@@ -120,14 +127,14 @@ REASONS: tuple[Reason, ...] = (
             "group buys joined: {groups_joined_all}",
         ),
         ("开团 {groups_opened_all} 次，带来 {group_members_brought} 人参团", "参团 {groups_joined_all} 次"),
-        blocks=("group_buys_opened", "group_buys_joined"),
+        blocks=("group_buys_opened", "group_buys_joined", "group_buy_speed", "help_rules"),
     ),
     Reason(
         "invitations",
         "willingness",
         ("people invited into communities: {invited_all}", "communities joined: {communities_all}"),
         ("邀请 {invited_all} 人入群", "加入 {communities_all} 个社群"),
-        blocks=("invitations", "memberships"),
+        blocks=("invitations", "memberships", "community_sizes", "team", "acquaintances"),
     ),
     Reason(
         "answers",
@@ -165,7 +172,10 @@ REASONS: tuple[Reason, ...] = (
         "willingness",
         ("acts: {acts_{w}} in {days} days, the last {idle_days} days ago", "acts: {acts_{w}} in {days} days"),
         ("近 {days} 天活跃 {acts_{w}} 次，最近一次在 {idle_days} 天前", "近 {days} 天活跃 {acts_{w}} 次"),
-        blocks=("activity", "lifecycle", "engagement", "rewards"),
+        blocks=(
+            *("activity", "lifecycle", "engagement", "attendance", "spaces"),
+            *("rewards", "points", "levels", "tiers", "permissions"),
+        ),
     ),
 )
 

@@ -59,7 +59,8 @@ def survival_of(snapshot: Snapshot, ids: pa.Array, origin: pa.Array) -> Survival
     count, today = len(ids), float(_day(snapshot.as_of))
     begun = np.full(count, np.inf)
     np.minimum.at(begun, acts.community, acts.day)
-    first = begun.min(initial=np.inf)
+    # Members may have joined long before talk was recorded: what there was of it then is not known.
+    first = acts.day[acts.talk].min(initial=today)
     dates = np.arange(today - AHEAD - GRACE, first + GRACE, -STEP)
     seen = [acts.before(date, event) for date in dates]
     known = [begun < date for date in dates]
@@ -68,7 +69,7 @@ def survival_of(snapshot: Snapshot, ids: pa.Array, origin: pa.Array) -> Survival
     alive = now[:, 0] <= np.log1p(GRACE)
     rate, counted = np.full(count, np.nan), np.zeros(count, dtype=np.int64)
     probability = np.full(count, np.nan)
-    if dates.size:
+    if len(dates):
         x, y = np.concatenate(seen)[np.concatenate(known)], np.concatenate(later)[np.concatenate(known)]
         born = np.concatenate([event] * len(dates))[np.concatenate(known)]
         lived = x[:, 0] <= np.log1p(GRACE)
@@ -83,12 +84,14 @@ def survival_of(snapshot: Snapshot, ids: pa.Array, origin: pa.Array) -> Survival
 
 @dataclass(frozen=True)
 class Acts:
-    """Acts of members in communities by day: ``community`` place among the ids, ``person`` code, ``day`` since 1970, (K,)
-    ascending; ``count`` communities; ``joined`` and ``left``: days of memberships of ``member_of`` (place), inf if not."""
+    """Acts of members in communities by day, (K,): ``community`` place among the ids, ``person`` code, ``day`` since 1970,
+    ``talk`` for more than a join. ``count`` communities. Memberships, (L,): ``member_of`` (place), ``joined`` and ``left``
+    in days, inf for who has not left."""
 
     community: Places
     person: Places
     day: Floats
+    talk: Flags
     count: int
     member_of: Places
     joined: Floats
@@ -103,7 +106,7 @@ class Acts:
         np.minimum.at(begun, self.community[old], self.day[old])
         silence = np.where(np.isfinite(last), date - last, 3_650.0)
         recent = old & (self.day >= date - GRACE)
-        lately = np.bincount(self.community[recent], minlength=self.count)
+        lately = np.bincount(self.community[recent & self.talk], minlength=self.count)
         pairs = np.unique(np.column_stack([self.community[recent], self.person[recent]]), axis=0)
         people = np.bincount(pairs[:, 0], minlength=self.count)
         present = (self.joined < date) & (self.left >= date)
@@ -130,26 +133,28 @@ def acts_in_communities(snapshot: Snapshot, ids: pa.Array) -> Acts | None:
     if not (snapshot.has("engagements", "community_id") and "memberships" in snapshot):
         return None
     engine, memberships, talk = snapshot.engine, snapshot["memberships"], snapshot["engagements"]
-    talk = talk.filter(talk.community_id.notnull())
+    memberships = memberships.filter(memberships.community_id.notnull())
+    spans = memberships.select("community_id", "user_id", "joined_at", "left_at")
+    # Of members alone: a robot that talks on keeps nobody alive.
+    said = talk.select("community_id", "user_id", "happened_at").join(spans, ["community_id", "user_id"])
+    said = said.filter(said.happened_at >= said.joined_at, (said.happened_at < said.left_at) | said.left_at.isnull())
     both = ibis.union(
-        talk.select("community_id", "user_id", day=_days(talk.happened_at)),
-        memberships.filter(memberships.community_id.notnull()).select(
-            "community_id", "user_id", day=_days(memberships.joined_at)
-        ),
+        said.select("community_id", "user_id", day=_days(said.happened_at), talk=ibis.literal(1)),
+        memberships.select("community_id", "user_id", day=_days(memberships.joined_at), talk=ibis.literal(0)),
     )
-    once = both.group_by("community_id", "user_id", "day").agg(acts=both.count())
-    rows = engine.to_arrow(once.select("community_id", "user_id", "day"))
+    once = both.group_by("community_id", "user_id", "day").agg(talk=both.talk.max())
+    rows = engine.to_arrow(once)
     of = _place(rows["community_id"], ids)
     people = rows["user_id"].combine_chunks().dictionary_encode().indices.to_numpy()
     kept = of >= 0
-    span = memberships.select("community_id", joined=_days(memberships.joined_at), left=_days(memberships.left_at))
-    spans = engine.to_arrow(span)
-    member_of = _place(spans["community_id"], ids)
+    days = spans.select("community_id", joined=_days(spans.joined_at), left=_days(spans.left_at))
+    held = engine.to_arrow(days)
+    member_of = _place(held["community_id"], ids)
     inside = member_of >= 0
-    left = spans["left"].to_pandas().to_numpy(dtype=float, na_value=np.inf)
+    left = held["left"].to_pandas().to_numpy(dtype=float, na_value=np.inf)
     return Acts(
-        of[kept], people[kept], rows["day"].to_numpy().astype(float)[kept], len(ids),
-        member_of[inside], spans["joined"].to_numpy().astype(float)[inside], left[inside],
+        of[kept], people[kept], rows["day"].to_numpy().astype(float)[kept], rows["talk"].to_numpy()[kept] > 0, len(ids),
+        member_of[inside], held["joined"].to_numpy().astype(float)[inside], left[inside],
     )  # fmt: skip
 
 

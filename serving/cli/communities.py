@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
@@ -59,28 +59,20 @@ def communities(
 
 
 def show(found: "Page") -> None:
-    """Print communities for people."""
-    grid = Table("community", "kind", "origin", *(Column(name, justify="right") for name in (
-        "members", "value a head", "talk a head", "centred", "one person holds", "strangers", "leaving", "alive in 90 days",
-        "base rate")), "leader")  # fmt: skip
+    """Print communities for people; `docs/communities.md` tells what the columns mean."""
+    heads = ("members", "value a head", "leaving", "alive in 90 d", "base rate", "one holds")
+    grid = Table("community", "kind", "origin", *(Column(name, justify="right") for name in heads), "leader", "could lead")
     for row in found.rows.to_pylist():
+        led = {True: "nobody", False: row["leader_id"], None: "-"}[row["leaderless"]]
         grid.add_row(
             escape(row["community_id"]), escape(row["kind"] or "-"), escape(row["origin"] or "-"), f"{row['members']:,}",
-            _number(row["value_per_head"], ",.0f"), _number(row["messages_per_head"], ".1f"),
-            _number(row["centralisation"], ".2f"), _number(row["broker_share"], ".0%"),
-            _number(row["strangers_share"], ".0%"), _number(row["leave_rate"], ".0%"),
-            _number(row["survival_90d"], ".0%"), _number(row["survival_base_rate"], ".0%"), _leader(row),
+            _number(row["value_per_head"], ",.0f"), _number(row["leave_rate"], ".0%"), _number(row["survival_90d"], ".0%"),
+            _number(row["survival_base_rate"], ".0%"), _number(row["broker_share"], ".0%"), escape(led or "-"),
+            escape(row["candidate_id"] or "-"),
         )  # fmt: skip
     console.print(grid)
     if found.next is not None:
         notes.print(f"{found.total - found.next:,} more; ask for them with --limit {found.total}", soft_wrap=True)
-
-
-def _leader(row: dict[str, Any]) -> str:
-    if row["leader_id"]:
-        return escape(row["leader_id"])
-    candidate = f"could be {row['candidate_id']}" if row["candidate_id"] else "nobody in sight"
-    return escape(f"none; {candidate}" if row["leaderless"] else candidate)
 
 
 def _number(value: float | None, form: str) -> str:
