@@ -41,8 +41,8 @@ class Puppets:
 def find_puppets(acts: HelpActs, born: npt.NDArray[np.float64], own_acts: Ints) -> Puppets:
     """Sock puppets among the users of ``acts``.
 
-    ``born``: (users,) local day on which each account registered (or first acted); ``own_acts``: (users,) what it did
-    besides responding to others.
+    ``born``: (users,) local day on which each account registered, nan where unknown, which is never a puppet;
+    ``own_acts``: (users,) what it did besides responding to others.
 
     Accounts with the same anchor (the account that most of their acts are for), without a life of their own and registered
     in one burst, are linked where they act for the same accounts at the same time, as in SynchroTrap (Cao, Yang, Yu and

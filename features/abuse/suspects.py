@@ -83,7 +83,10 @@ def suspects(snapshot: Snapshot) -> pa.Table:
     if not size:
         return SCHEMA.empty_table()
     regular = bot_regularity(acts)
-    puppets = find_puppets(acts, _born(snapshot, acts), _own_acts(snapshot, acts)).main
+    puppets = np.full(size, -1, dtype=np.int64)
+    # Without registrations and orders every newcomer who answers one friend would look like that friend's puppet.
+    if snapshot.has("users", "registered_at") and "orders" in snapshot:
+        puppets = find_puppets(acts, _born(snapshot, acts), _own_acts(snapshot, acts)).main
     bot = regular >= REGULAR
     # What bots and puppets do makes no ring of those whom they do it for.
     human = ~bot[acts.actor] & ((puppets[acts.actor] < 0) | (puppets[acts.actor] != puppets[acts.target]))
@@ -110,13 +113,14 @@ def suspects(snapshot: Snapshot) -> pa.Table:
 
 
 def without_inflation(snapshot: Snapshot) -> Snapshot:
-    """The snapshot without acts that are no person's answer to another: those of bots, and those within one cluster.
+    """The snapshot without acts that are no person's answer to another: those of bots, and those within a puppet or ring.
 
-    ``suspects`` of the snapshot name them; where there are none, nothing changes. The accounts and what else they do stay.
+    ``suspects`` of the snapshot name them; where there are none, nothing changes. The accounts and what else they do stay,
+    and so do acts in dense blocks, which may be lively communities: they are for people to judge.
     """
     named = snapshot["suspects"]
     bots = named.filter(named.code == BOT).select(actor_key="user_id")
-    clusters = named.filter(named.cluster.notnull())
+    clusters = named.filter(named.code.isin([PUPPET, MAIN, RING]))
     responses = named_responses(snapshot).anti_join(bots, [("responder_id", "actor_key")])
     responses = _across(responses, clusters, "responder_id", "named_sharer").drop("named_sharer")
     kept = {"share_responses": responses.select(snapshot["share_responses"].columns)}
@@ -161,18 +165,16 @@ def _broken_rules(acts: HelpActs, size: int) -> Ints:
 
 
 def _born(snapshot: Snapshot, acts: HelpActs) -> npt.NDArray[np.float64]:
-    """(users,) local day of registration, of the first response where it is not known."""
-    born = np.full(len(acts.users), np.inf)
-    np.minimum.at(born, acts.actor, acts.at / 86_400)
-    if snapshot.has("users", "registered_at"):
-        users = snapshot["users"].filter(snapshot["users"].registered_at.notnull())
-        moment = to_local(users.registered_at, snapshot.source.dataset.zone, snapshot.as_of)
-        # Of the accounts of one person the first.
-        dated = users.mutate(at=moment.epoch_seconds()).group_by("user_id").agg(at=ibis._.at.min())
-        rows = snapshot.engine.to_arrow(dated)
-        place = _places(acts.users, rows["user_id"])
-        known = place >= 0
-        born[place[known]] = rows["at"].to_numpy(zero_copy_only=False)[known] / 86_400
+    """(users,) local day of registration, nan where it is not known."""
+    born = np.full(len(acts.users), np.nan)
+    users = snapshot["users"].filter(snapshot["users"].registered_at.notnull())
+    moment = to_local(users.registered_at, snapshot.source.dataset.zone, snapshot.as_of)
+    # Of the accounts of one person the first.
+    dated = users.mutate(at=moment.epoch_seconds()).group_by("user_id").agg(at=ibis._.at.min())
+    rows = snapshot.engine.to_arrow(dated)
+    place = _places(acts.users, rows["user_id"])
+    known = place >= 0
+    born[place[known]] = rows["at"].to_numpy(zero_copy_only=False)[known] / 86_400
     return born
 
 

@@ -77,6 +77,7 @@ def test_d40_accounts_registered_at_once_for_one_account_are_one_person() -> Non
         ("registered over months", {"users": [{"user_id": f"p{n}", "registered_at": day(n * 6)} for n in range(6)]}),
         ("customers of their own",
          {"orders": [row for n in range(6) for row in buys(f"p{n}", 9)]}),
+        ("registered nobody knows when", {"users": [{"user_id": "eva"}]}),
         ("friends of others too",
          {"share_responses": [row for n in range(6) for whom in ("eva", f"x{n}", "y") for row in helps(f"p{n}", whom, 9)]}),
     ],
