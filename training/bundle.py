@@ -3,17 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-
-import lightgbm
 
 from features.dataset import Dataset
 from features.errors import BundleError
 from training.calibrate import Calibration
 from training.churn import ChurnModel, ChurnTrees
+from training.ensemble_files import as_json, ensemble_files, ensemble_of
+from training.extras.all import EXTRAS
+from training.extras.contract import Extras, load_extras
 from training.gnn import Gnn
 from training.hybrid import Hybrid
 from training.ranker import Ranker
@@ -21,7 +22,7 @@ from training.stack import Stack
 from training.tie_model import TieModel
 
 MANIFEST = "manifest.json"
-FORMAT = 2
+FORMAT = 3
 ALWAYS = ("dataset.json", "gnn.json", "gnn.safetensors", "metrics.json", "training.json")
 """Files of every bundle; those of its models come and go with them."""
 
@@ -31,7 +32,7 @@ class Bundle:
     """A trained model and what it was made from.
 
     ``as_of``: the models learned from what was known before this date. ``fingerprint``: SHA-256 of the training rows.
-    ``metrics``: records of the backtest that was run before training.
+    ``metrics``: records of the backtest that was run before training. ``extras``: see `training.extras.contract`.
     """
 
     dataset: Dataset
@@ -40,6 +41,7 @@ class Bundle:
     fingerprint: str
     metrics: Sequence[Mapping[str, Any]]
     hybrid: Hybrid
+    extras: Extras = field(default_factory=Extras)
 
     def save(self, folder: Path) -> Path:
         """Write the bundle into an empty or new folder; equal bundles give equal bytes."""
@@ -48,29 +50,33 @@ class Bundle:
             raise BundleError(f"{folder} is not empty; choose a new folder for the bundle")
         texts = {
             "dataset.json": self.dataset.model_dump_json(indent=1),
-            "metrics.json": _json(list(self.metrics)),
-            "training.json": _json(
+            "metrics.json": as_json(list(self.metrics)),
+            "training.json": as_json(
                 {"as_of": self.as_of.isoformat(), "settings": dict(self.settings), "fingerprint": self.fingerprint}
             ),
         }
-        texts["gnn.json"] = _json(self.hybrid.gnn.to_dict())
+        texts["gnn.json"] = as_json(self.hybrid.gnn.to_dict())
         if ranker := self.hybrid.ranker:
-            texts |= _ensemble("ranker", {"columns": ranker.columns}, ranker.boosters)
+            texts |= ensemble_files("ranker", {"columns": ranker.columns}, ranker.boosters)
         if ties := self.hybrid.ties:
-            texts |= _ensemble("ties", {"tie_columns": ties.tie_columns, "end_columns": ties.end_columns}, ties.boosters)
+            texts |= ensemble_files(
+                "ties", {"tie_columns": ties.tie_columns, "end_columns": ties.end_columns}, ties.boosters
+            )
         if churn := self.hybrid.churn:
-            texts["churn.json"] = _json({"trees": len(churn.trees)})
+            texts["churn.json"] = as_json({"trees": len(churn.trees)})
             texts["calibration.json"] = churn.calibration.to_json()
             for number, trees in enumerate(churn.trees):
                 content = {"columns": trees.columns, "standing": trees.standing}
-                texts |= _ensemble(f"churn-{number}", content, trees.boosters)
+                texts |= ensemble_files(f"churn-{number}", content, trees.boosters)
         if stack := self.hybrid.stack:
-            texts["stack.json"] = _json(asdict(stack))
+            texts["stack.json"] = as_json(asdict(stack))
+        texts |= self.extras.files()
         for name, text in texts.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(text, encoding="utf-8")
         (folder / "gnn.safetensors").write_bytes(self.hybrid.gnn.weights())
         checksums = {name: _sha256(folder / name) for name in sorted([*texts, "gnn.safetensors"])}
-        (folder / MANIFEST).write_text(_json({"format": FORMAT, "files": checksums}), encoding="utf-8")
+        (folder / MANIFEST).write_text(as_json({"format": FORMAT, "files": checksums}), encoding="utf-8")
         return folder
 
     @classmethod
@@ -80,27 +86,29 @@ class Bundle:
         Raises:
             BundleError: a file is missing, altered or of another format.
         """
-        files = _checked(folder)
+        found = _checked(folder)
+        tensors = found.pop("gnn.safetensors")
+        files = {name: content.decode() for name, content in found.items()}
         training = json.loads(files["training.json"])
         ranker = ties = churn = stack = None
         if "ranker.json" in files:
-            content, boosters = _members("ranker", files)
+            content, boosters = ensemble_of("ranker", files)
             ranker = Ranker(tuple(content["columns"]), boosters)
         if "ties.json" in files:
-            content, boosters = _members("ties", files)
+            content, boosters = ensemble_of("ties", files)
             ties = TieModel(tuple(content["tie_columns"]), tuple(content["end_columns"]), boosters)
         if "churn.json" in files:
             trees = []
             for number in range(json.loads(files["churn.json"])["trees"]):
-                content, boosters = _members(f"churn-{number}", files)
+                content, boosters = ensemble_of(f"churn-{number}", files)
                 trees.append(ChurnTrees(tuple(content["columns"]), boosters, content["standing"]))
-            calibration = Calibration.from_json(files["calibration.json"].decode())
+            calibration = Calibration.from_json(files["calibration.json"])
             churn = ChurnModel(tuple(trees), calibration)
         if "stack.json" in files:
             content = json.loads(files["stack.json"])
             views, weights, centre = (tuple(content[name]) for name in ("views", "weights", "centre"))
             stack = Stack(views, weights, centre, content["bias"])
-        gnn = Gnn.load(json.loads(files["gnn.json"]), files["gnn.safetensors"])
+        gnn = Gnn.load(json.loads(files["gnn.json"]), tensors)
         return cls(
             dataset=Dataset.model_validate_json(files["dataset.json"]),
             as_of=datetime.fromisoformat(training["as_of"]),
@@ -108,6 +116,7 @@ class Bundle:
             fingerprint=training["fingerprint"],
             metrics=json.loads(files["metrics.json"]),
             hybrid=Hybrid(ranker, ties, gnn, stack, churn),
+            extras=load_extras(EXTRAS, files),
         )
 
 
@@ -135,23 +144,6 @@ def _checked(folder: Path) -> dict[str, bytes]:
         if _sha256(folder / name) != checksum:
             raise BundleError(f"{folder / name} does not match its checksum in {MANIFEST}; download the bundle again")
     return {name: (folder / name).read_bytes() for name in checksums}
-
-
-def _ensemble(name: str, content: Mapping[str, Any], boosters: Sequence[lightgbm.Booster]) -> dict[str, str]:
-    """File -> text of an ensemble of trees: what it reads, and its members."""
-    members = {f"{name}-{member}.txt": booster.model_to_string() for member, booster in enumerate(boosters)}
-    return {f"{name}.json": _json({**content, "members": len(boosters)}), **members}
-
-
-def _members(name: str, files: Mapping[str, bytes]) -> tuple[dict[str, Any], list[lightgbm.Booster]]:
-    """What `_ensemble` wrote."""
-    content = json.loads(files[f"{name}.json"])
-    texts = [files[f"{name}-{member}.txt"].decode() for member in range(content["members"])]
-    return content, [lightgbm.Booster(model_str=text) for text in texts]
-
-
-def _json(content: Any) -> str:
-    return json.dumps(content, ensure_ascii=False, indent=1, sort_keys=True)
 
 
 def _sha256(path: Path) -> str:

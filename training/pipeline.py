@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from features.tables import Tables
 from training.backtest import evaluate_all, judge
 from training.bundle import Bundle
+from training.extras.all import EXTRAS
+from training.extras.contract import fit_extras
 from training.folds import Fold, Panel, training_folds
 from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
@@ -43,7 +45,8 @@ def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], Non
     panel = Panel.of(folds, settings)
     hybrid = fit_hybrid(panel, settings, influence=timeline.has_influence, churn=timeline.has_churn)
     metrics = [record.to_dict() for record in records]
-    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid)
+    extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
+    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, extras)
     return Trained(bundle, records, evaluations, folds)
 
 

@@ -39,6 +39,10 @@ def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None 
         _log_records(run, trained.records)
         hybrid = bundle.hybrid
         run.document("features.json", list(hybrid.gnn.columns))
+        for name, extra in bundle.extras.models.items():
+            run.metrics({f"extras/{name}/{metric}": value for metric, value in extra.report().items()})
+        if skipped := bundle.extras.skipped:
+            run.document("extras-skipped.json", dict(skipped))
         if hybrid.stack:
             weights = dict(zip(hybrid.stack.views, hybrid.stack.weights, strict=True))
             run.params({f"weight_{view}": weight for view, weight in weights.items()})

@@ -60,6 +60,15 @@ class Timeline:
         for key in [key for key in self._snapshots if key[0] == as_of]:
             self._views[key] = ledger_alone(self._snapshots.pop(key))
 
+    def view(self, as_of: datetime, known_at: datetime) -> Snapshot:
+        """What was known at ``known_at`` of the horizon after ``as_of``: the ledger and the tables of the sources.
+
+        Raises:
+            ImmatureLabelError: the window of ``as_of`` is not closed by then.
+        """
+        require_mature(self.tables, as_of, known_at)
+        return self._view(known_at, as_of)
+
     def _view(self, as_of: datetime, people_as_of: datetime) -> Snapshot:
         """The snapshot that tells labels: at least its ledger and the tables of the sources."""
         key = as_of, self._people_known(as_of, people_as_of)

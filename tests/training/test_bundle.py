@@ -60,19 +60,23 @@ def test_a_registered_bundle_scores_bit_for_bit_as_before(
 def test_equal_bundles_give_equal_bytes(trained: Trained, folder: Path, tmp_path: Path) -> None:
     again = Bundle.load(folder).save(tmp_path / "again")
     assert bundle_checksum(again) == bundle_checksum(folder)
-    assert {p.name: p.read_bytes() for p in again.iterdir()} == {p.name: p.read_bytes() for p in folder.iterdir()}
+    assert {p.name: p.read_bytes() for p in files_of(again)} == {p.name: p.read_bytes() for p in files_of(folder)}
     other = replace(trained.bundle, fingerprint="0" * 64).save(tmp_path / "other")
     assert bundle_checksum(other) != bundle_checksum(folder)
 
 
-def test_a_bundle_is_text_and_numbers_alone(folder: Path) -> None:
-    names = {path.name for path in folder.iterdir()}
+def files_of(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_bundle_is_text_and_numbers_alone(trained: Trained, folder: Path) -> None:
+    names = {path.relative_to(folder).as_posix() for path in files_of(folder)} - {*trained.bundle.extras.files()}
     ensembles = {f"{name}-{member}.txt" for name in ("ranker", "ties", "churn-0", "churn-1") for member in (0, 1)}
     assert names == ensembles | {f"{name}.json" for name in (
         "dataset", "manifest", "metrics", "training", "gnn", "ranker", "ties", "churn", "churn-0", "churn-1", "calibration",
         "stack",
     )} | {"gnn.safetensors"}  # fmt: skip
-    for path in folder.iterdir():
+    for path in files_of(folder):
         if path.suffix == ".safetensors":
             # The length of a header in JSON, the header, and numbers: nothing that runs.
             content = path.read_bytes()
@@ -84,7 +88,7 @@ def test_a_bundle_is_text_and_numbers_alone(folder: Path) -> None:
 
 
 def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
-    for path in sorted(copy.iterdir()):
+    for path in files_of(copy):
         if path.name == "manifest.json":
             continue
         content = path.read_bytes()
@@ -103,9 +107,9 @@ def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
     [
         ("{", "manifest.json is not the manifest of a bundle"),
         ("[1]", "manifest.json is not the manifest of a bundle"),
-        ('{"format": 2}', "manifest.json is not the manifest of a bundle"),
-        ('{"format": 1, "files": {}}', "has format 1, this version reads 2; train again"),
-        ('{"format": 2, "files": {}}', "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, training.json"),
+        ('{"format": 3}', "manifest.json is not the manifest of a bundle"),
+        ('{"format": 2, "files": {}}', "has format 2, this version reads 3; train again"),
+        ('{"format": 3, "files": {}}', "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, training.json"),
     ],
 )
 def test_a_spoilt_manifest_is_refused(copy: Path, text: str, message: str) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from features.blocks.group_buy import group_buys_joined, group_buys_opened
+from features.blocks.group_buy import group_buy_speed, group_buys_joined, group_buys_opened, help_rules
 from features.tables import Tables
 from tests.features.blocks.by_user import by_user, shared_engine
 from tests.worlds import day, world
@@ -83,3 +83,69 @@ def test_joined() -> None:
         "groups_joined_all": 2,
         "openers_joined": 1,
     }
+
+
+def test_d05_a_group_of_three_within_a_day_has_size_deadline_opener_joiners_and_an_end() -> None:
+    opened = [("quick", 30, 30.25, True), ("slow", 35, 35.75, True), ("empty", 38, None, False)]
+    tables = world(
+        engine=shared_engine(),
+        orders=[],
+        group_buys=[
+            {
+                "group_buy_id": name,
+                "initiator_id": "a",
+                "size": 3,
+                "opened_at": day(at),
+                "deadline": day(at + 1),
+                "closed_at": closed and day(closed),
+                "succeeded": succeeded,
+            }
+            for name, at, closed, succeeded in opened
+        ],
+        group_buy_members=[
+            {"group_buy_id": name, "user_id": user, "joined_at": day(at)}
+            for name, user, at in [("quick", "b", 30.1), ("quick", "c", 30.25), ("slow", "b", 35.5), ("slow", "d", 35.75)]
+        ],
+    )
+    assert by_user(group_buy_speed, tables)["a"] == pytest.approx(
+        {
+            "group_fill_hours": 12.0,
+            "group_fill_time": 0.5,
+            "groups_in_time": 2,
+            "groups_failed_3d": 1,
+            "groups_failed_10d": 1,
+            "groups_failed_20d": 1,
+        }
+    )
+    counted = by_user(group_buys_opened, tables)["a"]
+    assert (counted["groups_filled_all"], counted["groups_failed_all"], counted["group_members_brought"]) == (2, 1, 4)
+    assert by_user(group_buys_joined, tables)["b"]["groups_joined_all"] == 2
+
+
+def test_d06_help_beyond_the_rules() -> None:
+    helped = [
+        ("a", "b", "kettle", 10.0),
+        ("a", "b", "kettle", 20.0),  # once per product
+        ("a", "b", "pan", 20.1),
+        ("b", "a", "pot", 21.0),
+        *((f"friend {n}", "c", "cup", 15 + n / 10) for n in range(4)),  # four friends on one day
+        *((f"friend {n}", "c", "jug", 16 + n / 10) for n in range(3)),
+    ]
+    responses = [
+        {"sharer_id": to, "responder_id": by, "item_id": item, "action": "help", "responded_at": day(at)}
+        for to, by, item, at in helped
+    ]
+    responses.append(
+        {"sharer_id": "a", "responder_id": "b", "item_id": "kettle", "action": "click", "responded_at": day(22)}
+    )
+    found = by_user(help_rules, world(engine=shared_engine(), share_responses=responses))
+    assert found["a"] == {
+        "helps_received": 3, "helps_repeated": 1, "helps_given": 1, "helps_given_repeated": 0, "help_days_over": 0,
+        "helped_a_day_max": 1, "helpers": 1, "helpers_returned": 1, "helpers_returned_share": 1.0,
+    }  # fmt: skip
+    assert (found["b"]["helps_given_repeated"], found["b"]["helps_repeated"]) == (1, 0)
+    assert (found["c"]["help_days_over"], found["c"]["helped_a_day_max"], found["c"]["helpers_returned_share"]) == (
+        1,
+        4,
+        None,
+    )

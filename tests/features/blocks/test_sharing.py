@@ -108,3 +108,14 @@ def test_responses_given_to_others() -> None:
         "answers_all": 1,
         "answer_idle_days": 15.0,
     }
+
+
+def test_d30_acceptance_falls_as_friends_tire_of_many_shares() -> None:
+    # Both had two shares answered long ago; a then sent four more into silence, b one more that was answered.
+    sent = [("a", 1), ("a", 2), *(("a", 30 + n) for n in range(4)), ("b", 1), ("b", 2), ("b", 31)]
+    shares = [{"share_id": f"h{n}", "sharer_id": who, "shared_at": day(at)} for n, (who, at) in enumerate(sent)]
+    responses = [response(f"h{n}", who, "c", at + 0.5, "x") for n, (who, at) in enumerate(sent) if at < 30 or who == "b"]
+    found = by_user(shares_answered, world(engine=shared_engine(), shares=shares, share_responses=responses))
+    assert (found["a"]["acceptance_rate"], found["a"]["acceptance_20d"]) == (pytest.approx(2 / 6), 0.0)
+    assert found["a"]["fatigue"] == pytest.approx(1 / 3)
+    assert found["b"]["fatigue"] == 0.0
