@@ -11,7 +11,7 @@ from features.tables import Tables
 from serving.communities import communities_of
 from serving.evidence import evidence_of
 from serving.kpis import kpis
-from serving.scores import category_influence, explained, score_users, tie_scores
+from serving.scores import category_record, explained, score_users, tie_scores
 from serving.store.manifest import Manifest
 from serving.store.score_store import ScoreStore
 from training.bundle import Bundle
@@ -51,7 +51,7 @@ def score_batch(
     progress(f"{moment:%Y-%m-%d}: what the models say")
     snapshot, said = timeline.snapshot(moment), bundle.hybrid.said(frame)
     users = score_users(bundle.hybrid, frame, said, snapshot, bundle.extras.score(snapshot, frame))
-    categories, ties = category_influence(snapshot), tie_scores(frame, said)
+    categories, ties = category_record(snapshot), tie_scores(frame, said)
     progress(f"{moment:%Y-%m-%d}: evidence of the first users")
     evidence = evidence_of(snapshot, explained(users))
     progress(f"{moment:%Y-%m-%d}: writing the batch")

@@ -7,13 +7,15 @@ import pyarrow.compute as pc
 from features.errors import ScoresError
 from serving.criteria import Criteria, RankBy
 from serving.store.batch import Batch
+from serving.store.categories import EVIDENCE
 from serving.store.filters import CATEGORY
 
 _COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RISING: "rising"}
 
 
 def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
-    """Rows of the scores, best first, with ``rank`` from 1 and, for a category, ``category_score``.
+    """Rows of the scores, best first, with ``rank`` from 1 and, for a category, ``category_score``, ``category_moved``
+    (people moved in it so far) and ``category_evidence``: ``record`` from ``EVIDENCE`` people on, else ``affinity``.
 
     ``next_item``, ``next_item_because`` and ``next_item_because_zh`` tell what to hand each one next; null where nothing
     is known.
@@ -33,6 +35,9 @@ def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
     if criteria.category is not None:
         score = batch.category_score(criteria.category, by)[rows]
         listed = listed.append_column("category_score", pa.array(score))
+        moved = batch.category_moved(criteria.category)[rows]
+        listed = listed.append_column("category_moved", pa.array(moved))
+        listed = listed.append_column("category_evidence", pa.array(np.where(moved >= EVIDENCE, "record", "affinity")))
     listed = _with_next_item(listed, batch.evidence().next_items)
     return listed.add_column(0, "rank", pa.array(range(1, len(listed) + 1), pa.int64()))
 

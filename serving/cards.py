@@ -118,7 +118,11 @@ class Cards:
         row, values = self._seen(batch, user_id, principal)
         ids = pa.array([user_id], pa.string())
         evidence, likely, manifest = batch.evidence().of(ids), likely_followers(batch, ids, MOST), batch.manifest
-        categories = batch.categories().filter(pc.field("user_id") == user_id).sort_by([("influence", "descending")])
+        categories = (
+            batch.categories()
+            .filter((pc.field("user_id") == user_id) & (pc.field("influence") > 0))
+            .sort_by([("influence", "descending")])
+        )
         with self.database.read() as connection:
             suppressed = entries_of(connection, [user_id]).get(user_id, [])
             contacts = _latest(connection, outreach, outreach.c.contacted_at, user_id)

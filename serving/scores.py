@@ -170,6 +170,37 @@ def explained(users: pa.Table) -> pa.Array:
     return users.filter(pc.is_valid(users["reason"]))["user_id"].combine_chunks()
 
 
+def category_record(snapshot: Snapshot) -> pa.Table:
+    """What is known of each user by category, sorted by category and user; who has nothing of one is not listed for it.
+
+    user_id    string
+    category   string
+    influence  float64  people moved, >= 0
+    bought     int64    subjects that the user bought
+    around     int64    (follower, subject) that the people around bought
+    """
+    influence = category_influence(snapshot)
+    parts = [influence]
+    if "adoptions" in snapshot and snapshot.has("items", "category"):
+        items = snapshot["items"].select("item_id", "category")
+        named = snapshot["adoptions"].join(items, "item_id").filter(lambda t: t.category.notnull())
+        taken = named.group_by("user_id", "category").agg(bought=named.count())
+        parts.append(snapshot.engine.to_arrow(taken))
+        if "pairs" in snapshot:
+            followed = taken.join(snapshot["pairs"].select("user_id", "influencer_id"), "user_id")
+            around = followed.group_by("influencer_id", "category").agg(around=followed.bought.sum().cast("int64"))
+            parts.append(snapshot.engine.to_arrow(around.rename(user_id="influencer_id")))
+    whole = pa.concat_tables(parts, promote_options="default")
+    for name, absent in (("influence", 0.0), ("bought", 0), ("around", 0)):
+        values = whole[name] if name in whole.column_names else pa.nulls(len(whole), pa.int64())
+        whole = whole.drop_columns([name]) if name in whole.column_names else whole
+        whole = whole.append_column(name, pc.fill_null(values, absent))
+    summed = whole.group_by(["user_id", "category"]).aggregate([(name, "sum") for name in ("influence", "bought", "around")])
+    summed = summed.rename_columns({f"{name}_sum": name for name in ("influence", "bought", "around")})
+    summed = summed.select(["user_id", "category", "influence", "bought", "around"])
+    return summed.sort_by([("category", "ascending"), ("user_id", "ascending")])
+
+
 def category_influence(snapshot: Snapshot) -> pa.Table:
     """(user_id, category, influence) of all ledger rows with a category, in people moved, sorted."""
     ledger = snapshot["ledger"].filter(lambda t: t.category.notnull() & (t.weight > 0))

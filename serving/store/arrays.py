@@ -32,6 +32,10 @@ class Arrays:
         self._row = pa.ipc.open_file(content).get_batch(0)
         self._widths = {name.decode(): width.decode() for name, width in (self._row.schema.metadata or {}).items()}
 
+    def get(self, name: str, absent: NDArray[Any]) -> NDArray[Any]:
+        """The array, or ``absent`` where the file holds none of that name."""
+        return self[name] if name in self._row.schema.names else absent
+
     def __getitem__(self, name: str) -> NDArray[Any]:
         values: NDArray[Any] = self._row.column(name).values.to_numpy(zero_copy_only=True)
         width = self._widths.get(name)

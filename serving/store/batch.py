@@ -181,6 +181,14 @@ class Batch:
         """
         return self._ranking(by, category).values
 
+    def category_moved(self, category: str) -> NDArray[np.float64]:
+        """(rows,) people whom each user moved in the category.
+
+        Raises:
+            ScoresError: nobody moved anybody in that category.
+        """
+        return self._categories.moved(category)
+
     def _ranked(self, by: str, category: str | None) -> Ranking:
         column = self._filterable.get(by)
         if not isinstance(column, Number) or (len(self) and not column.known):
@@ -277,7 +285,7 @@ class Batch:
         return self._parquet(TIES, reduce(operator.and_, asked) if asked else None)
 
     def categories(self) -> pa.Table:
-        """Influence by user and category; columns as in `category_influence`."""
+        """Influence by user and category; columns as in `category_record`."""
         return self._parquet(CATEGORIES)
 
     def communities(self) -> pa.Table:

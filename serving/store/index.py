@@ -63,13 +63,19 @@ def index_categories(users: pa.Table, influence: pa.Table) -> Values:
     category:names   sorted
     category:totals  (C,) float64  influence of everybody in it
     category:starts  (C + 1,)      where the rows of each start
-    category:rows    int32         users of the batch with influence in it, rising
-    category:moved   float64       that influence
+    category:rows    int32         users of the batch of whom something is known in it, rising
+    category:moved   float64       their influence
+    category:bought  float32       subjects that they bought; 0 in tables without the column
+    category:around  float32       (follower, subject) bought by people around; 0 in tables without the column
     """
     place = pc.index_in(influence["user_id"].combine_chunks(), value_set=users["user_id"].combine_chunks())
     rows = pc.fill_null(place, -1).to_numpy().astype(np.int64)
     names, code = np.unique(np.array(influence["category"].to_pylist(), dtype=object).astype(str), return_inverse=True)
     moved = influence["influence"].to_numpy().astype(np.float64)
+    taste = {
+        name: influence[name].to_numpy() if name in influence.column_names else np.zeros(len(influence))
+        for name in ("bought", "around")
+    }
     order = np.lexsort((rows, code))
     order = order[rows[order] >= 0]
     return {
@@ -78,6 +84,7 @@ def index_categories(users: pa.Table, influence: pa.Table) -> Values:
         "category:starts": np.searchsorted(code[order], np.arange(len(names) + 1)),
         "category:rows": rows[order].astype(np.int32),
         "category:moved": moved[order],
+        **{f"category:{name}": values[order].astype(np.float32) for name, values in taste.items()},
     }
 
 

@@ -9,6 +9,8 @@ from serving.candidates import candidates, likely_followers
 from serving.criteria import Criteria, RankBy
 from serving.evidence import Evidence
 from serving.store.batch import Batch
+from serving.store.categories import AFFINITY, BOUGHT
+from serving.store.filters import Filters
 from serving.store.schemas import TIES_SCHEMA
 from serving.store.score_store import ScoreStore
 
@@ -176,8 +178,65 @@ def test_filters_of_any_column_hold_beside_the_others(tmp_path: Path) -> None:
     users = USERS.append_column("attribute_region", [["Hangzhou", "Suzhou", "Hangzhou", "Wuhan"]])
     batch = batch_of(tmp_path, users, CATEGORIES)
     assert ids(candidates(batch, Criteria(where={"attribute_region": ["Hangzhou", "Suzhou"]}))) == ["a", "b", "c"]
-    where = {"attribute_region": ["Hangzhou", "Suzhou"], "churn_probability": {"min": 0.5}}
+    where: Filters = {"attribute_region": ["Hangzhou", "Suzhou"], "churn_probability": {"min": 0.5}}
     assert ids(candidates(batch, Criteria(where=where))) == ["a"]
     assert ids(candidates(batch, Criteria(where=where, max_churn=0.6))) == []
     with pytest.raises(ScoresError, match="takes out nobody; give it as --category"):
         candidates(batch, Criteria(where={"category": ["tea"]}))
+
+
+# a moved three people to tea, d two to toys; b buys tea, and so do the people around c.
+TASTES = pa.table(
+    {
+        "user_id": ["a", "b", "c", "d", "d", "a"],
+        "category": ["tea", "tea", "tea", "tea", "toys", "toys"],
+        "influence": [3.0, 0.0, 0.0, 0.0, 2.0, 0.0],
+        "bought": [1, 9, 0, 0, 9, 5],
+        "around": [0, 0, 9, 0, 9, 0],
+    }
+)
+
+
+def test_d26_affinity_tells_of_people_without_a_record_in_the_category(tmp_path: Path) -> None:
+    level = USERS.set_column(1, "koc_score", pa.array([1.0] * 4))
+    tea = candidates(batch_of(tmp_path, level, TASTES), Criteria(category="tea", limit=4)).to_pylist()
+    market, behind, backing = 3 / 5, AFFINITY, BOUGHT
+    empty = (0 + backing * market) / (0 + backing)
+    some = (9 + backing * market) / (9 + backing)
+    none = (0 + backing * market) / (9 + backing)
+    expected = {
+        "a": (3 + behind * ((1 + backing * market) / (6 + backing) + empty) / 2) / (3 + behind),
+        "b": (some + empty) / 2,
+        "c": (empty + some) / 2,
+        "d": (0 + behind * none) / (2 + behind),
+    }
+    assert {row["user_id"]: row["category_score"] for row in tea} == pytest.approx(expected)
+    assert [row["user_id"] for row in tea] == ["b", "c", "a", "d"]
+
+
+def test_d58_a_list_of_one_category_shows_on_how_much_evidence_each_stands_and_has_a_minimum_score(tmp_path: Path) -> None:
+    batch = batch_of(tmp_path, USERS, TASTES)
+    tea = candidates(batch, Criteria(category="tea", limit=4)).to_pylist()
+    shown = {row["user_id"]: (row["category_moved"], row["category_evidence"]) for row in tea}
+    assert shown == {"a": (3.0, "record"), "b": (0.0, "affinity"), "c": (0.0, "affinity"), "d": (0.0, "affinity")}
+    best = candidates(batch, Criteria(category="tea", limit=4, where={"koc_score": {"min": 3.0}}))
+    assert sorted(ids(best)) == ["a", "b"]
+    # Whose rows are those of people with a record sees no others.
+    assert [batch.table(batch.select({}, within={"category": name}))["user_id"].to_pylist() for name in ("tea", "toys")] == [
+        ["a"], ["d"],
+    ]  # fmt: skip
+    assert "category_evidence" not in candidates(batch, Criteria(limit=1)).column_names
+
+
+def test_d47_rising_people_come_first_whatever_their_fame(batch: Batch) -> None:
+    # c and d have less than a and b, and grow; b's trend is not known.
+    assert ids(candidates(batch, Criteria(by=RankBy.RISING, limit=4))) == ["c", "d", "a"]
+
+
+def test_d75_tiers_are_filters(tmp_path: Path) -> None:
+    tiered = USERS.append_column("koc_tier", pa.array(["head", "waist", "waist", "tail"]))
+    batch = batch_of(tmp_path, tiered, CATEGORIES)
+    waist: Filters = {"koc_tier": "waist"}
+    below: Filters = {"koc_tier": ["waist", "tail"]}
+    assert ids(candidates(batch, Criteria(limit=4, where=waist))) == ["b", "c"]
+    assert ids(candidates(batch, Criteria(limit=4, category="toys", where=below)))[0] == "c"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from serving.scores import user_facts
+from serving.scores import category_record, user_facts
 from tests.worlds import day, world
 from training.timeline import Timeline
 
@@ -39,3 +39,22 @@ def test_where_people_belong() -> None:
 def test_what_no_table_tells_is_not_there(column: str) -> None:
     timeline = Timeline(world(orders=[{"user_id": "a", "item_id": "i", "ordered_at": day(1)}], until=day(40)))
     assert column not in user_facts(timeline.frame(day(10)), timeline.snapshot(day(10))).column_names
+
+
+def test_d26_what_is_known_of_each_user_by_category() -> None:
+    bought = (("a", "i", 1), ("b", "i", 2), ("b", "t", 3), ("c", "t", 9), ("c", "none", 9))
+    orders = [{"user_id": user, "item_id": item, "ordered_at": day(at)} for user, item, at in bought]
+    tables = world(
+        orders=orders,
+        items=[{"item_id": "i", "category": "tea"}, {"item_id": "t", "category": "toys"}],
+        ties=[{"user_id": "b", "influencer_id": "a"}, {"user_id": "c", "influencer_id": "a"}],
+        until=day(40),
+    )
+    found = category_record(Timeline(tables).snapshot(day(10))).to_pylist()
+    assert [tuple(row.values()) for row in found] == [
+        ("a", "tea", 1.0, 1, 1),
+        ("b", "tea", 0.0, 1, 0),
+        ("a", "toys", 0.0, 0, 2),
+        ("b", "toys", 0.0, 1, 0),
+        ("c", "toys", 0.0, 1, 0),
+    ]
