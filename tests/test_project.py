@@ -94,7 +94,7 @@ HEAVY = {
     "matplotlib": {"training/plots.py", "training/tracking.py"},
     "sqlalchemy": {
         *("serving/state/", "serving/access/", "serving/lists/", "serving/outreach/", "serving/jobs/"),
-        *("serving/api/problems.py", "serving/api/routes_health.py", "serving/cards.py"),
+        *("serving/api/problems.py", "serving/api/security.py", "serving/api/routes_health.py", "serving/cards.py"),
     },
     "fastapi": {"serving/api/"},
 }

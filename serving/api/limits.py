@@ -10,7 +10,6 @@ from limits.aio.storage import RedisStorage
 from limits.aio.strategies import FixedWindowRateLimiter as SharedLimiter
 from limits.errors import StorageError
 from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,16 @@ class Limiter:
     def __init__(self, per_minute: int, redis_url: str | None = None) -> None:
         """Without ``redis_url`` each process counts for itself, so that N workers let N times as many through."""
         self._item: RateLimitItem = RateLimitItemPerMinute(per_minute)
-        self._own = None if redis_url else FixedWindowRateLimiter(MemoryStorage())
+        self._own = None if redis_url else MemoryStorage()
         self._shared = SharedLimiter(_redis(redis_url)) if redis_url else None
 
     async def hit(self, key_id: str) -> Standing:
         """Count one request. While Redis does not answer all are let through: a limit is no reason to stand still."""
         if self._own is not None:
-            allowed = self._own.hit(self._item, key_id)
-            return self._standing(allowed, *self._own.get_window_stats(self._item, key_id))
+            # A fixed window, as the library's own strategy has it, which asks the storage twice as often.
+            key = self._item.key_for(key_id)
+            count = self._own.incr(key, self._item.get_expiry())
+            return self._standing(count <= self._item.amount, self._own.get_expiry(key), max(0, self._item.amount - count))
         assert self._shared is not None
         try:
             allowed = await self._shared.hit(self._item, key_id)

@@ -168,9 +168,14 @@ def _field(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
-    structlog.get_logger().error("database", request_id=_id(request), error=str(error))
+    return of_database(error, _id(request))
+
+
+def of_database(error: Exception, request_id: str | None) -> Response:
+    """The problem that the operations database does not answer, which is logged with what it said."""
+    structlog.get_logger().error("database", request_id=request_id, error=str(error))
     said = "the operations database does not answer; ask again shortly, and see /readyz"
-    return problem(503, said, request_id=_id(request), kind="database", headers={"Retry-After": "5"})
+    return problem(503, said, request_id=request_id, kind="database", headers={"Retry-After": "5"})
 
 
 def _id(request: Request) -> str | None:

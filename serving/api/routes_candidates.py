@@ -1,13 +1,18 @@
 """The best people for some filters, at once."""
 
-from fastapi import APIRouter, Request, Response
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from pydantic import ValidationError
 
+from serving.access.principal import Principal, Scope
 from serving.api.problems import errors
 from serving.api.schemas_lists import Asked, FilterColumn
-from serving.api.security import Reader
-from serving.api.services import Given
+from serving.api.security import Needs, Reader
+from serving.api.services import Given, Services
 from serving.lists.criteria import plain
 
 router = APIRouter(prefix="/v1/candidates", tags=["candidates"], responses=errors())
@@ -21,8 +26,35 @@ _BODY = {
 }
 
 
-@router.post(
+class _Direct(APIRoute):
+    """Calls its endpoint with the request alone: to find out what else it takes would last as long as the whole answer.
+
+    Dependencies are described in the OpenAPI document, and left to the endpoint.
+    """
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        endpoint: Callable[[Request], Coroutine[Any, Any, Response]] = self.endpoint
+        return endpoint
+
+
+async def candidates(request: Request) -> Response:
+    """The best people by the scores alone; nobody is reserved. To act on them, make a list."""
+    services: Services = request.app.state.services
+    principal: Principal = request.scope["state"]["principal"]
+    principal.require(Scope.READ)
+    try:
+        asked = Asked.model_validate_json(await request.body())
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+    batch = services.served.batch
+    rows = services.previews.best(principal, batch, plain(asked.filters), asked.size, asked.by)
+    return Response(batch.json(rows), media_type="application/json", headers={"X-Batch": batch.manifest.batch})
+
+
+router.add_api_route(
     "",
+    candidates,
+    methods=["POST"],
     response_class=Response,
     responses={
         200: {
@@ -31,16 +63,9 @@ _BODY = {
         }
     },
     openapi_extra=_BODY,
+    dependencies=[Depends(Needs(Scope.READ))],
+    route_class_override=_Direct,
 )
-async def candidates(request: Request, services: Given, principal: Reader) -> Response:
-    """The best people by the scores alone; nobody is reserved. To act on them, make a list."""
-    try:
-        asked = Asked.model_validate_json(await request.body())
-    except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
-    batch = services.served.batch
-    rows = services.previews.best(principal, batch, plain(asked.filters), asked.size, asked.by)
-    return Response(batch.json(rows), media_type="application/json", headers={"X-Batch": batch.manifest.batch})
 
 
 @router.get("/filters", response_model=list[FilterColumn])

@@ -1,6 +1,7 @@
 """Whether the service is alive and ready, and its metrics."""
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -49,8 +50,10 @@ def metrics(request: Request, services: Given, principal: Reader) -> Response:  
         found.batch_age.set(time.time() - (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp())
     except ScoresError:
         found.batch_rows.set(0)
-    for state, number in services.jobs.counts().items():
-        found.jobs.labels(state).set(number)
+    # Whoever watches has to see the rest above all while the database is away.
+    with suppress(SQLAlchemyError):
+        for state, number in services.jobs.counts().items():
+            found.jobs.labels(state).set(number)
     return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
+from sqlalchemy.exc import DBAPIError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -17,7 +18,7 @@ from serving.access.principal import LOCAL, Principal, Scope
 from serving.api.limits import Limiter
 from serving.api.loopback import is_loopback
 from serving.api.observe import Metrics
-from serving.api.problems import of_error, problem
+from serving.api.problems import of_database, of_error, problem
 
 NO_KEY = "this needs a key: send `Authorization: Bearer koc_...`; make one with `koc keys create NAME --scope read`"
 
@@ -72,6 +73,10 @@ class Gate:
             principal = await self._principal(scope)
         except AccessError as error:
             await of_error(error, state.get("request_id"))(scope, receive, send)
+            return
+        except DBAPIError as error:
+            # Nothing below answers for what happens here.
+            await of_database(error, state.get("request_id"))(scope, receive, send)
             return
         state["principal"] = principal
         standing = await self.limiter.hit(principal.key_id)

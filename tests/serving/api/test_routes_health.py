@@ -42,7 +42,7 @@ def test_a_database_that_does_not_answer_is_named_and_not_described(
 ) -> None:
     write_random(plain_services.settings.scores, users=20)
     client = caller()
-    client._transport.app = without_database  # type: ignore[attr-defined]
+    client._transport.app = without_database
     told = client.get("/readyz").json()
     assert (
         told["database"]
@@ -57,3 +57,18 @@ def test_metrics_tell_the_rows_and_the_age_of_the_batch(caller: Caller, plain_se
     assert "koc_batch_rows 20.0" in text
     age = next(float(line.split()[1]) for line in text.splitlines() if line.startswith("koc_batch_age_seconds "))
     assert age > 86_400
+
+
+def test_while_the_database_is_away_requests_are_told_so_and_known_keys_see_the_other_metrics(
+    plain_services: Services, caller: Caller, without_database: FastAPI
+) -> None:
+    write_random(plain_services.settings.scores, users=20)
+    client = caller()
+    client._transport.app = without_database
+    plain_services.keys._needed_at = -2.0
+    refused = client.get("/v1/audit")
+    assert (refused.status_code, refused.json()["type"]) == (503, "urn:koc:database")
+    assert "secret address" not in refused.text
+    plain_services.keys._needed_at = float("inf")
+    answer = client.get("/metrics")
+    assert (answer.status_code, "koc_batch_rows 20.0" in answer.text) == (200, True)

@@ -1,0 +1,104 @@
+"""Many connections that ask without a pause: requests a second, and how long answers took.
+
+As a program of its own, so that it takes no time from the server: reads from standard input a line a measurement, which
+names a file of requests as they go over the wire (each after its length, 4 bytes) and the seconds to go on; answers with a
+line of JSON each: ``answers``, ``per_second``, ``p50_ms``, ``p99_ms``, ``bytes`` of the mean answer, ``others``: answers without success.
+"""
+
+import asyncio
+import json
+import sys
+import time
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import uvloop
+
+
+class Connection(asyncio.Protocol):
+    """Sends the next request when the answer to the one before is whole."""
+
+    def __init__(self, run: "Run") -> None:
+        self.run = run
+
+    def connection_made(self, transport: Any) -> None:
+        self.transport = transport
+        self._ask()
+
+    def _ask(self) -> None:
+        self.head, self.missing = b"", -1
+        self.begin = time.perf_counter()
+        self.transport.write(next(self.run.requests))
+
+    def data_received(self, data: bytes) -> None:
+        if self.missing < 0:
+            self.head += data
+            end = self.head.find(b"\r\n\r\n")
+            if end < 0:
+                return
+            length = self.head[:end].lower().partition(b"content-length: ")[2]
+            self.missing = int(length.partition(b"\r\n")[0]) - (len(self.head) - end - 4)
+            self.run.bytes += int(length.partition(b"\r\n")[0])
+            self.run.others += not self.head.startswith(b"HTTP/1.1 2")
+        else:
+            self.missing -= len(data)
+        if self.missing == 0:
+            self.run.took.append(time.perf_counter() - self.begin)
+            if time.perf_counter() < self.run.until:
+                self._ask()
+            else:
+                self.transport.close()
+
+    def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        self.run.open -= 1
+        if not self.run.open:
+            self.run.done.set_result(None)
+
+
+class Run:
+    """One measurement."""
+
+    def __init__(self, requests: list[bytes], seconds: float, connections: int) -> None:
+        self.requests, self.open = cycle(requests), connections
+        self.until = time.perf_counter() + seconds
+        self.took: list[float] = []
+        self.bytes = self.others = 0
+        self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+
+async def measure(port: int, requests: list[bytes], seconds: float, connections: int) -> dict[str, float]:
+    run, begin = Run(requests, seconds, connections), time.perf_counter()
+    for _ in range(connections):
+        await asyncio.get_running_loop().create_connection(lambda: Connection(run), "127.0.0.1", port)
+    await run.done
+    passed, took = time.perf_counter() - begin, sorted(run.took)
+    return {
+        "answers": len(took),
+        "per_second": len(took) / passed,
+        "p50_ms": took[len(took) // 2] * 1e3,
+        "p99_ms": took[int(len(took) * 0.99)] * 1e3,
+        "bytes": run.bytes / len(took),
+        "others": run.others,
+    }
+
+
+def read_requests(path: Path) -> list[bytes]:
+    content, found, at = path.read_bytes(), [], 0
+    while at < len(content):
+        size = int.from_bytes(content[at : at + 4])
+        found.append(content[at + 4 : at + 4 + size])
+        at += 4 + size
+    return found
+
+
+def main() -> None:
+    port, connections = int(sys.argv[1]), int(sys.argv[2])
+    for line in sys.stdin:
+        path, seconds = line.rsplit(" ", 1)
+        found = uvloop.run(measure(port, read_requests(Path(path)), float(seconds), connections))
+        print(json.dumps(found), flush=True)
+
+
+if __name__ == "__main__":
+    main()
