@@ -32,6 +32,7 @@ MARKET_TESTS = {
     "tests/serving/test_cli_score.py",
     "tests/serving/test_live.py",
     "tests/serving/test_scores.py",
+    "tests/serving/test_volume_of_scores.py",
     "tests/training/test_bundle.py",
     "tests/training/test_explain.py",
     "tests/training/test_hybrid.py",
