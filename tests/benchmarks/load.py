@@ -2,7 +2,8 @@
 
 As a program of its own, so that it takes no time from the server: reads from standard input a line a measurement, which
 names a file of requests as they go over the wire (each after its length, 4 bytes) and the seconds to go on; answers with a
-line of JSON each: ``answers``, ``per_second``, ``p50_ms``, ``p99_ms``, ``bytes`` of the mean answer, ``others``: answers without success.
+line of JSON each: ``answers``, ``per_second``, ``p50_ms``, ``p99_ms``, ``bytes`` of the mean answer, and ``others``: answers
+without success.
 """
 
 import asyncio
