@@ -15,9 +15,9 @@ from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal
 from serving.candidates import likely_followers
 from serving.history import History
-from serving.lists.scope import seen_in
+from serving.lists.scope import seen
 from serving.outreach.people import People
-from serving.outreach.suppressions import Cause, Suppression, blocked, entries_of, strongest
+from serving.outreach.suppressions import Suppression, blocked, entries_of, erased, strongest
 from serving.state.database import Database
 from serving.state.tables import candidate_lists, list_members, outcomes, outreach
 from serving.store.batch import Batch
@@ -108,7 +108,7 @@ class Cards:
         now: datetime | None = None,
         request_id: str | None = None,
     ) -> Card:
-        """Everything that is known of ``user_id``; of the people around, those whom the principal sees.
+        """Everything that is known of ``user_id``; of the people around, those whom the principal sees, without erased ones.
 
         Raises:
             NotFoundError: the batch does not know the user, the principal does not see the user, or the user was erased.
@@ -177,10 +177,10 @@ class Cards:
         self._seen(batch, user_id, principal)
         ties = batch.ties(followers=pa.array([user_id], pa.string()))
         ids = ties["influencer_id"].to_pylist()
-        wanted = [name for name in ("user_id", "koc_score", "activation", *principal.row_scope) if name in batch.columns]
+        wanted = [name for name in ("user_id", "koc_score", "activation") if name in batch.columns]
         rows = batch.rows_of(ids)
-        people = batch.table(rows[rows >= 0], wanted)
-        people = people.filter(pa.array(seen_in(people, principal)))
+        rows = rows[rows >= 0]
+        people = batch.table(rows[seen(batch, principal)[rows]], wanted)
         known = {person["user_id"]: person for person in people.to_pylist()}
         with self.database.read() as connection:
             against = set(blocked(connection, list(known), now)["user_id"].to_pylist()) if known else set()
@@ -215,10 +215,8 @@ class Cards:
             NotFoundError: as `card`.
         """
         row = int(batch.rows_of([user_id])[0])
-        if row >= 0 and not self._erased(user_id):
-            values = batch.table(np.array([row]))
-            if seen_in(values, principal)[0]:
-                return row, values.to_pylist()[0]
+        if row >= 0 and seen(batch, principal)[row] and not self._erased([user_id]):
+            return row, batch.table(np.array([row])).to_pylist()[0]
         # One answer for all, so that a key does not learn who exists outside of what it sees.
         raise NotFoundError(
             f"no user {user_id!r} among those of batch {batch.manifest.batch} that this key sees; check the id, or score "
@@ -226,13 +224,13 @@ class Cards:
         )
 
     def _visible(self, rows: pa.Table, column: str, principal: Principal) -> list[Record]:
-        inside = self.people.inside(principal, rows[column].to_pylist())
+        around = rows[column].to_pylist()
+        inside = self.people.inside(principal, around) - self._erased(around)
         return [record for record in rows.to_pylist() if record[column] in inside]
 
-    def _erased(self, user_id: str) -> bool:
+    def _erased(self, users: Sequence[str]) -> set[str]:
         with self.database.read() as connection:
-            found = entries_of(connection, [user_id]).get(user_id, [])
-        return any(one.kind is Cause.ERASED for one in found)
+            return erased(connection, users)
 
 
 def _of(values: Record, names: Iterable[str]) -> dict[str, Any]:

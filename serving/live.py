@@ -19,11 +19,13 @@ from features.errors import BundleError, DatasetError, LiveError, ScoresError, T
 from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal
 from serving.lists.scope import seen_in
-from serving.outreach.suppressions import Cause, entries_of
+from serving.outreach.people import People
+from serving.outreach.suppressions import erased
 from serving.settings import ServiceSettings
 from serving.sources import sources_token
 from serving.state.database import Database
 from serving.store.batch import Batch
+from serving.store.filters import CATEGORY, REACHABLE
 from serving.store.served import Served
 
 if TYPE_CHECKING:
@@ -123,9 +125,9 @@ class Live:
             )
         batch, now = self._batch(), now or datetime.now(UTC)
         opinion = self._opinion(self._version(model, batch), now)
-        rows = _places(opinion, asked, principal)
-        erased = self._erased([*rows])
-        known = [user for user in asked if user in rows and user not in erased]
+        rows = self._places(opinion, asked, principal)
+        gone = self._erased([*rows])
+        known = [user for user in asked if user in rows and user not in gone]
         scores = _told(opinion, np.array([rows[user] for user in known], np.int64))
         before = _scores_before(batch, opinion, known)
         for record, earlier in zip(scores, before, strict=True):
@@ -145,9 +147,9 @@ class Live:
             batch_model=manifest.model if manifest else None,
             scores=scores,
             unknown=[
-                {"user_id": user, "reason": _why_unknown(opinion, user, principal, user in erased)}
+                {"user_id": user, "reason": _why_unknown(opinion, user, principal, user in gone)}
                 for user in asked
-                if user not in rows or user in erased
+                if user not in rows or user in gone
             ],
         )
 
@@ -171,8 +173,19 @@ class Live:
 
     def _erased(self, users: Sequence[str]) -> set[str]:
         with self.database.read() as connection:
-            entries = entries_of(connection, users)
-        return {user for user, found in entries.items() if any(one.kind is Cause.ERASED for one in found)}
+            return erased(connection, users)
+
+    def _places(self, opinion: Opinion, asked: Sequence[str], principal: Principal) -> dict[str, int]:
+        """User -> row, of those who have acted and whom ``principal`` sees."""
+        place = pc.index_in(pa.array(asked, pa.string()), value_set=opinion.users["user_id"].combine_chunks())
+        found = place.drop_null()
+        own = opinion.users.take(found)
+        users, seen = own["user_id"].to_pylist(), seen_in(own, principal)
+        if not {CATEGORY, REACHABLE}.isdisjoint(principal.row_scope):
+            # Of these a batch alone can tell; whom it does not know yet nobody sees by them.
+            inside = People(self.served).inside(principal, users) if self._batch() else set()
+            seen &= np.array([user in inside for user in users], dtype=bool)
+        return {user: row for user, row, sees in zip(users, found.to_pylist(), seen.tolist(), strict=True) if sees}
 
     @cached_property
     def _tracker(self) -> "Tracker":
@@ -249,15 +262,6 @@ class Live:
         accounts = accounts_known(timeline.tables, as_of).to_pydict() if "identities" in timeline.tables.tables else {}
         person_of = dict(zip(accounts.get("account", ()), accounts.get("person_id", ()), strict=True))
         return Fresh(token, dataset, as_of, frame, user_facts(frame, timeline.snapshot(as_of)), person_of)
-
-
-def _places(opinion: Opinion, asked: Sequence[str], principal: Principal) -> dict[str, int]:
-    """User -> row, of those who have acted and whom ``principal`` sees."""
-    place = pc.index_in(pa.array(asked, pa.string()), value_set=opinion.users["user_id"].combine_chunks())
-    found = place.drop_null()
-    own = opinion.users.take(found)
-    seen = pa.array(seen_in(own, principal))
-    return dict(zip(own["user_id"].filter(seen).to_pylist(), found.filter(seen).to_pylist(), strict=True))
 
 
 def _told(opinion: Opinion, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> list[dict[str, Any]]:

@@ -89,6 +89,11 @@ def entries_of(connection: sa.Connection, user_ids: Sequence[str]) -> dict[str, 
     return found
 
 
+def erased(connection: sa.Connection, user_ids: Sequence[str]) -> set[str]:
+    """Those of the users who were erased."""
+    return {one.user_id for one in _entries(connection, user_ids, suppressions.c.kind == Cause.ERASED)}
+
+
 def strongest(standing: Iterable[Suppression]) -> dict[str, Cause]:
     """User -> the first cause in ``PRECEDENCE`` among their entries."""
     first: dict[str, Cause] = {}

@@ -180,6 +180,23 @@ def test_people_around_whom_a_key_does_not_see_are_left_out(cards: Cards) -> Non
     assert [row["user_id"] for row in card.likely_followers] == ["cay"]
 
 
+def test_who_was_erased_is_on_no_other_card(cards: Cards, database: Database) -> None:
+    Erasures(database, Path("none.toml")).erase(LOCAL, "bob", "asked")
+    card = cards.card("ann")
+    assert [row["influenced_id"] for row in card.follow_ups] == ["cay"]
+    assert [row["user_id"] for row in card.likely_followers] == ["eve", "cay"]
+
+
+def test_a_key_that_sees_one_category_finds_nobody_else(cards: Cards) -> None:
+    # Of the three ann alone has a record in tea, which no column of her own row tells.
+    tea = replace(HANGZHOU, row_scope={"category": ("tea",)})
+    assert cards.card("ann", tea).follow_ups == []
+    for view in (cards.card, cards.matches):
+        with pytest.raises(NotFoundError, match="no user 'bob'"):
+            view("bob", tea)
+    assert [match.influencer_id for match in cards.matches("ann", tea)] == []
+
+
 def test_each_view_is_in_the_audit_log(cards: Cards, database: Database) -> None:
     cards.card("ann", replace(HANGZHOU, row_scope={}), now=NOW, request_id="r1")
     cards.matches("cay", now=NOW)

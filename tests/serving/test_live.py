@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +27,7 @@ from serving.state.database import Database
 from serving.store.score_store import ScoreStore
 from serving.store.served import Served
 from tests.conftest import Scored
+from tests.serving.batches import write_users
 from training.timeline import Timeline
 
 OF_THE_NETWORK = {"koc_score", "koc_percentile", "expected_new", "expected_value", "value_at_risk", "willingness", "reach"}
@@ -129,6 +132,19 @@ def test_people_outside_what_a_key_sees_are_unknown_for_the_reason_of_strangers(
     assert len({row["reason"] for row in answer.unknown}) == 1
     elsewhere = replace(key, row_scope={"attribute_shop": ("1",)})
     assert live.score([inside], elsewhere).scores == []
+
+
+def test_a_key_that_sees_one_category_scores_nobody_else(tmp_path: Path, database: Database) -> None:
+    served = Served(ScoreStore(tmp_path / "scores"))
+    live = Live(ServiceSettings(home=tmp_path), served, database)
+    opinion: Any = SimpleNamespace(users=pa.table({"user_id": ["ann", "bob", "new"]}))
+    tea = Principal("k1", "tea", frozenset({Scope.READ}), {"category": ("tea",)})
+    assert live._places(opinion, ["ann", "bob", "new"], tea) == {}
+    categories = pa.table({"user_id": ["ann"], "category": ["tea"], "influence": [2.0]})
+    write_users(served.store, [{"user_id": "ann"}, {"user_id": "bob"}], categories=categories)
+    assert live._places(opinion, ["new", "bob", "ann"], tea) == {"ann": 0}
+    assert live._places(opinion, ["new", "ann"], LOCAL) == {"new": 2, "ann": 0}
+    live.close()
 
 
 @pytest.mark.usefixtures("fresh")
