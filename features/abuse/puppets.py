@@ -15,7 +15,7 @@ LEAST_ACCOUNTS = 5
 """A family helps one of its own too."""
 
 FOR_ONE = 0.6
-"""Share of an account's acts that are for one account; the others may be for fellows. Friends have other friends."""
+"""Share of an account's acts that are for its anchor or for fellows with the same anchor. Friends have other friends."""
 
 OWN_LIFE, OWN_SHARE = 3, 1 / 3
 """Orders, posts and other acts of its own that an account may have, and per act for others where these are many: one cheap
@@ -44,15 +44,15 @@ def find_puppets(acts: HelpActs, born: npt.NDArray[np.float64], own_acts: Ints) 
     ``born``: (users,) local day on which each account registered, nan where unknown, which is never a puppet;
     ``own_acts``: (users,) what it did besides responding to others.
 
-    Accounts with the same anchor (the account that most of their acts are for), without a life of their own and registered
-    in one burst, are linked where they act for the same accounts at the same time, as in SynchroTrap (Cao, Yang, Yu and
-    Palow, Uncovering large groups of active malicious accounts in online social networks, CCS 2014): Jaccard similarity of
-    actions, an action being an account acted for within ``WINDOW_DAYS``, and single linkage. ``LEAST_ACCOUNTS`` linked ones
-    are puppets, and so are the other accounts of the burst.
+    Accounts with the same anchor (who invited them, else the account that most of their acts are for), without a life of
+    their own and registered in one burst, are linked where they act for the anchor or for fellows at the same time, as in
+    SynchroTrap (Cao, Yang, Yu and Palow, Uncovering large groups of active malicious accounts in online social networks,
+    CCS 2014): Jaccard similarity of actions, an action being what they did for these within ``WINDOW_DAYS``, and single
+    linkage. ``LEAST_ACCOUNTS`` linked ones are puppets, and so are the other accounts of the burst.
     """
     size = len(acts.users)
     main = np.full(size, -1, dtype=np.int64)
-    anchor, share = _anchors(acts, size)
+    anchor, near, share = _anchors(acts, size)
     helps = np.bincount(acts.actor[~acts.registers], minlength=size)
     idle = (anchor >= 0) & (share >= FOR_ONE) & (own_acts <= np.maximum(OWN_LIFE, OWN_SHARE * helps))
     suspects = np.flatnonzero(idle)
@@ -60,7 +60,7 @@ def find_puppets(acts: HelpActs, born: npt.NDArray[np.float64], own_acts: Ints) 
     same_burst = (np.diff(anchor[suspects]) == 0) & (np.diff(born[suspects]) <= BURST_DAYS)
     for burst in np.split(suspects, np.flatnonzero(~same_burst) + 1):
         active = burst[helps[burst] > 0][:MOST_COMPARED]
-        if active.size >= LEAST_ACCOUNTS and _largest(_linked(acts, active)) >= LEAST_ACCOUNTS:
+        if active.size >= LEAST_ACCOUNTS and _largest(_linked(acts, active, near)) >= LEAST_ACCOUNTS:
             main[burst] = anchor[burst[0]]
     # An anchor that is itself an account of somebody's belongs to them.
     above = np.where(main >= 0, main, 0)
@@ -70,25 +70,37 @@ def find_puppets(acts: HelpActs, born: npt.NDArray[np.float64], own_acts: Ints) 
     return Puppets(main)
 
 
-def _anchors(acts: HelpActs, size: int) -> tuple[Ints, npt.NDArray[np.float64]]:
-    """(size,) the account that most acts of each are for (of equal ones the first), -1 without acts; and their share."""
+def _anchors(acts: HelpActs, size: int) -> tuple[Ints, npt.NDArray[np.bool_], npt.NDArray[np.float64]]:
+    """(size,) the anchor of each, -1 without acts; (k,) the acts that are for the anchor or a fellow; (size,) their share.
+
+    Who invited somebody is known by the first answer to an invitation; else the most frequent target counts, of equal ones
+    the first. Inviters come first because a large puppet passes its shares on among its accounts, each of which draws some
+    acts.
+    """
+    anchor = np.full(size, -1, dtype=np.int64)
     key, count = np.unique(acts.actor * size + acts.target, return_counts=True)
     actor, target = np.divmod(key, max(size, 1))
     order = np.lexsort((target, -count, actor))
     first = order[np.append(True, np.diff(actor[order]) > 0)] if order.size else order
-    anchor, share = np.full(size, -1, dtype=np.int64), np.zeros(size)
     anchor[actor[first]] = target[first]
-    share[actor[first]] = count[first] / np.bincount(actor, count, minlength=size)[actor[first]]
-    return anchor, share
+    joined = np.flatnonzero(acts.registers)
+    invited, earliest = np.unique(acts.actor[joined], return_index=True)
+    anchor[invited] = acts.target[joined[earliest]]
+    own = anchor[acts.actor]
+    near = (acts.target == own) | (anchor[acts.target] == own)
+    done = np.bincount(acts.actor, minlength=size)
+    return anchor, near, np.bincount(acts.actor[near], minlength=size) / np.maximum(done, 1)
 
 
-def _linked(acts: HelpActs, accounts: Ints) -> Ints:
+def _linked(acts: HelpActs, accounts: Ints, near: npt.NDArray[np.bool_]) -> Ints:
     """(accounts,) number of the cluster of each."""
     place = np.full(len(acts.users), -1, dtype=np.int64)
     place[accounts] = np.arange(accounts.size)
     own = (place[acts.actor] >= 0) & ~acts.registers
     window = acts.at[own] // (WINDOW_DAYS * 86_400)
-    _, action = np.unique(np.stack([acts.target[own], window]), axis=1, return_inverse=True)
+    # All that is near is one object; whatever else somebody acts for tells accounts apart.
+    object_ = np.where(near[own], -1, acts.target[own])
+    _, action = np.unique(np.stack([object_, window]), axis=1, return_inverse=True)
     pairs = np.unique(np.stack([place[acts.actor[own]], action.ravel()]), axis=1)
     done = csr_matrix((np.ones(pairs.shape[1], np.float32), tuple(pairs)), shape=(accounts.size, int(pairs[1].max()) + 1))
     both = (done @ done.T).toarray()

@@ -7,16 +7,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from features.abuse.verdicts import verdicts
 from features.blocks.all import ALL_BLOCKS
 from features.dataset import read_dataset
 from features.engine import DuckDB
 from features.intake.open_tables import open_tables
+from features.prepare import prepare
 from features.role_report import as_text, f1_by_role, macro_f1
 from features.roles import ROLES
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
 from features.simulate.truth_tables import read_truth
-from features.snapshot import Snapshot
+from features.snapshot import Snapshot, take_snapshot
 from features.tables import Tables
 from serving.batch import frame_of_all
 from serving.scores import score_columns, user_facts
@@ -51,6 +53,25 @@ def test_d38_planted_roles_of_five_markets(tmp_path: Path) -> None:
     print(pd.DataFrame({"mean": table.mean(), "std": table.std(), "min": table.min(), "max": table.max()}).round(3))
     confusion_plot(ROLES, total).savefig(tmp_path / "roles.png")
     assert table["macro"].mean() >= 0.8
+
+
+@pytest.mark.benchmark
+def test_d40_d41_a_puppet_of_600_and_40_rings_are_suppressed(tmp_path: Path) -> None:
+    found = []
+    for seed in SEEDS:
+        tables = tables_of(tmp_path / str(seed), users=LARGE, seed=seed, puppet_accounts=600, rings=40)
+        snapshot = prepare(take_snapshot(tables, tables.observed_until))
+        told = verdicts(snapshot).to_pandas().dropna(subset="abuse_code")
+        scored = set(tables.engine.to_arrow(snapshot["acts"].select("user_id").distinct())["user_id"].to_pylist())
+        role = read_truth(tmp_path / str(seed))["users"].set_index("user_id")["role"]
+        abusers = {user for user in role.index[role.isin(["sock_puppet", "ring"])] if user in scored}
+        honest = told.user_id[~role[told.user_id].isin(["sock_puppet", "ring", "bot"]).to_numpy()]
+        found.append(
+            {"abusers": len(abusers), "share": len(abusers & {*told.user_id}) / len(abusers), "honest": len(honest)}
+        )
+    print("\n", pd.DataFrame(found).round(4))
+    assert min(one["share"] for one in found) >= 0.95
+    assert max(one["honest"] for one in found) <= 2
 
 
 @pytest.mark.benchmark
