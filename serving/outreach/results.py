@@ -99,9 +99,10 @@ class ListResults:
         record = self.lists.get(principal, list_id)
         people = self._people(principal, record)
         acts, contacts = self._happened(record, now)
+        acts = acts[acts["user_id"].isin(people.index)]
         before = acts["happened_at"] < record.created_at
         notes = [f"{before.sum():,} outcomes from before the list was made are left out"] if before.any() else []
-        acts = acts[~before & acts["user_id"].isin(people.index)]
+        acts = acts[~before]
         contacts = contacts[contacts["user_id"].isin(people.index)]
         for did in Did:
             people[did] = people.index.isin(acts["user_id"][acts["outcome"] == did])

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field
 
 from serving.access.audit import Audit
-from serving.access.principal import Principal
+from serving.access.principal import Principal, Scope
 from serving.outreach.people import People, outside_scope, turns
 from serving.outreach.posted import SKEW, Moment, Posted, Refused, Text, Why
 from serving.outreach.suppressions import Cause, entries_of
@@ -116,9 +116,11 @@ class Roster:
         if is_erased:
             return "erased", f"{user} was erased, and nothing is kept of them any more; remove them on your side too"
         if record.user_id is not None and users.get(record.external_id) != record.user_id:
+            # Whom a key does not see, or may not identify, it is not told of here either.
+            told = not principal.row_scope and principal.may(Scope.IDENTIFY)
+            other = f"user {users[record.external_id]}" if told else "another user"
             return "other_user", (
-                f"{record.external_id} is user {users[record.external_id]}, not {record.user_id}; "
-                "correct the record, or merge the two in identities"
+                f"{record.external_id} is {other}, not {record.user_id}; correct the record, or merge the two in identities"
             )
         return None
 

@@ -124,18 +124,20 @@ def _known(script: ScriptDirectory, revision: str, of: str) -> None:
 
 
 def _engine(url: str) -> sa.Engine:
+    """Parameters are in no error, since errors are logged and parameters may name people."""
     try:
         parsed = sa.make_url(url)
     except ArgumentError:
         raise StateError(f"{url!r} is not a database URL; write it as sqlite:///FILE or postgresql://USER@HOST/DB") from None
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True)
+        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
     if parsed.get_backend_name() != "sqlite":
         raise StateError(f"{url!r}: {parsed.get_backend_name()} is not supported; use SQLite or PostgreSQL")
     if not parsed.database or parsed.database == ":memory:":
         raise StateError(f"{url!r} names no file; write it as sqlite:///FILE")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
-    engine = sa.create_engine(parsed, connect_args={"timeout": BUSY_SECONDS, "check_same_thread": False})
+    options = {"timeout": BUSY_SECONDS, "check_same_thread": False}
+    engine = sa.create_engine(parsed, connect_args=options, hide_parameters=True)
 
     def prepare(connection: Any, _: object) -> None:
         # The driver begins transactions by itself, and later than `Database.write` wants.

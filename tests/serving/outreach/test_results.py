@@ -130,6 +130,9 @@ def test_a_key_counts_people_inside_of_its_scope_only(desk: Desk) -> None:
         "holdout": (2, 1),
     }
     assert found.cost == 100
+    desk.did("u1", "shared", -1)
+    assert desk.results.of(HANGZHOU, "list1", now=day(3)).notes == found.notes
+    assert "1 outcomes from before the list was made" in desk.results.of(ALL, "list1", now=day(3)).notes[0]
     with pytest.raises(NotFoundError, match="no list 'list9'"):
         desk.results.of(HANGZHOU, "list9")
 

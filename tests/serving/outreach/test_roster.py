@@ -1,9 +1,11 @@
+from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
 import pytest
 
 from features.errors import ListError
+from serving.access.principal import Scope
 from serving.outreach.erasures import Erasures
 from serving.outreach.posted import Posted
 from serving.outreach.roster import ExternalContact, Roster
@@ -58,6 +60,10 @@ def test_contacts_that_cannot_be_kept_say_why(database: Database, service: Roste
     posted = service.bring_in(ALL, told, now=day(1))
     assert counts(posted) == (0, 0, ["other_user", "erased", "in_future"])
     assert "w1 is user u1, not u2" in posted.rejected[0].remedy
+    # Whose external id it is, a key is not told whose rows or external ids it does not see.
+    for key in (HANGZHOU, replace(ALL, scopes=frozenset({Scope.OPERATE}))):
+        other = service.bring_in(key, [contact("w1", user_id="u2")], now=day(1))
+        assert "w1 is another user, not u2" in other.rejected[0].remedy
     assert counts(service.bring_in(ALL, [contact("w5", inviter_id="u3")], now=day(1))) == (1, 0, [])
     assert [one["inviter_id"] for one in rows(database, roster, "external_id")] == [None, None]
     scoped = service.bring_in(

@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 from features.errors import StateError
 from serving.state.database import Database
-from serving.state.tables import facts, metadata, suppressions
+from serving.state.tables import application_persons, facts, metadata, suppressions
 from tests.serving.state.rows import content, fill
 
 
@@ -51,6 +51,14 @@ def test_a_moment_without_a_zone_is_refused(database: Database) -> None:
     row = {"user_id": "a", "kind": "suppressed", "code": "asked", "starts_at": datetime(2024, 5, 31), "key_id": "k"}
     with pytest.raises(sa.exc.StatementError, match="has no zone; pass moments in UTC"), database.write() as connection:
         connection.execute(suppressions.insert().values(**row))
+
+
+def test_an_error_does_not_tell_what_was_to_be_kept(database: Database) -> None:
+    person = application_persons.insert().values(application_id="none", person={"name": "Zhang San", "phone": "138"})
+    with pytest.raises(sa.exc.IntegrityError) as caught, database.write() as connection:
+        connection.execute(person)
+    assert "application_persons" in str(caught.value)
+    assert "Zhang San" not in str(caught.value)
 
 
 def test_counting_up_alone_loses_nothing(database: Database) -> None:
