@@ -39,7 +39,7 @@ def prepare(snapshot: Snapshot) -> Snapshot:
 
     acts       (user_id, happened_at)                        everything that users did
     suspects   see `features.abuse.suspects`; where it names anybody, everything below is without acts of bots and acts
-               within one cluster, which ``share_responses``, ``ties`` and ``group_buy_members`` lose
+               within one cluster, see `features.abuse.suspects.without_inflation`, and nobody acted because these name them
     pairs      (user_id, influencer_id, since)               distinct ties of two different people
     purchases  (user_id, subject, ordered_at, item_id, amount, lines)   what one person bought of one subject at once
     adoptions  (user_id, subject, item_id, first_at, last_at, times, first_amount)   one person and one subject
@@ -49,12 +49,15 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     chains     (user_id, member_id, level, since, value, value_{w})   see `features.cascades`
     """
     engine = snapshot.engine
-    snapshot = snapshot.with_tables(acts=engine.materialise(user_acts(snapshot)))
+    given = snapshot
     if "share_responses" in snapshot:
         named = suspects(snapshot)
         snapshot = snapshot.with_tables(suspects=engine.from_arrow(named))
         if len(named):
             snapshot = without_inflation(snapshot)
+    # Who is under suspicion has acted and can be named; that they name somebody makes nobody active.
+    acts = _union([*_own_acts(given), *_named_acts(snapshot)])
+    snapshot = snapshot.with_tables(acts=engine.materialise(acts))
     if "ties" in snapshot:
         snapshot = snapshot.with_tables(pairs=engine.materialise(tie_pairs(snapshot)))
     if "orders" in snapshot:
@@ -89,16 +92,29 @@ def user_acts(snapshot: Snapshot) -> ir.Table:
 
     Engagements count as `engagement_days` do.
     """
+    return _union([*_own_acts(snapshot), *_named_acts(snapshot)])
+
+
+def _own_acts(snapshot: Snapshot) -> list[ir.Table]:
     found = []
     for table, (user, moment) in ACTS.items():
         if table in snapshot:
             rows = engagement_days(snapshot) if table == "engagements" else snapshot[table]
             found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
+    return found
+
+
+def _named_acts(snapshot: Snapshot) -> list[ir.Table]:
+    found = []
     for table, (user, moment) in NAMED.items():
         if snapshot.has(table, user):
             rows = snapshot[table]
             found.append(rows.select(user_id=rows[user], happened_at=rows[moment]))
-    acts = found[0] if len(found) == 1 else ibis.union(*found)
+    return found
+
+
+def _union(parts: list[ir.Table]) -> ir.Table:
+    acts = parts[0] if len(parts) == 1 else ibis.union(*parts)
     return acts.filter(acts.user_id.notnull())
 
 

@@ -115,30 +115,51 @@ def suspects(snapshot: Snapshot) -> pa.Table:
 def without_inflation(snapshot: Snapshot) -> Snapshot:
     """The snapshot without acts that are no person's answer to another: those of bots, and those within a puppet or ring.
 
-    ``suspects`` of the snapshot name them; where there are none, nothing changes. The accounts and what else they do stay,
-    and so do acts in dense blocks, which may be lively communities: they are for people to judge.
+    ``suspects`` of the snapshot name them; where there are none, nothing changes. The accounts and what else they do stay:
+    a puppet's order or join of a community stays without the name of the person behind it. So do acts in dense blocks,
+    which may be lively communities: they are for people to judge.
     """
     named = snapshot["suspects"]
     bots = named.filter(named.code == BOT).select(actor_key="user_id")
-    clusters = named.filter(named.code.isin([PUPPET, MAIN, RING]))
+    accounts = named.filter(named.code == PUPPET)
+    # The person's own account counts whatever else is held against it: to break another rule must not let puppets count.
+    owners = accounts.select("cluster", user_id="cluster").distinct()
+    persons = ibis.union(accounts.select("user_id", "cluster"), owners.select("user_id", "cluster"))
+    rings = named.filter(named.code == RING).select("user_id", "cluster")
     responses = named_responses(snapshot).anti_join(bots, [("responder_id", "actor_key")])
-    responses = _across(responses, clusters, "responder_id", "named_sharer").drop("named_sharer")
+    for clusters in (persons, rings):
+        responses = _across(responses, clusters, "responder_id", "named_sharer")
     kept = {"share_responses": responses.select(snapshot["share_responses"].columns)}
     if "ties" in snapshot:
-        ties = snapshot["ties"]
-        kept["ties"] = _across(ties, clusters.filter(clusters.code.isin([PUPPET, MAIN])), "user_id", "influencer_id")
+        kept["ties"] = _across(snapshot["ties"], persons, "user_id", "influencer_id")
     if "group_buy_members" in snapshot:
         kept["group_buy_members"] = snapshot["group_buy_members"].anti_join(bots, [("user_id", "actor_key")])
+        if "group_buys" in snapshot:
+            openers = snapshot["group_buys"].select("group_buy_id", opener="initiator_id")
+            joins = kept["group_buy_members"].left_join(openers, "group_buy_id").drop("group_buy_id_right")
+            kept["group_buy_members"] = _across(joins, persons, "user_id", "opener").drop("opener")
+    for table, behind in (("orders", "referrer_id"), ("memberships", "inviter_id")):
+        if snapshot.has(table, behind):
+            rows = _with_within(snapshot[table], persons, "user_id", behind)
+            unnamed = rows.mutate(**{behind: ibis.ifelse(rows.within, ibis.null("string"), rows[behind])})
+            kept[table] = unnamed.select(snapshot[table].columns)
     return snapshot.with_tables(**kept)
 
 
 def _across(rows: ir.Table, clusters: ir.Table, actor: str, target: str) -> ir.Table:
-    """``rows`` whose two ends are not of one cluster."""
+    """``rows`` whose two ends are not different accounts of one cluster."""
+    joined = _with_within(rows, clusters, actor, target)
+    return joined.filter(~joined.within).select(rows.columns)
+
+
+def _with_within(rows: ir.Table, clusters: ir.Table, actor: str, target: str) -> ir.Table:
+    """``rows`` with ``within``: whether both ends are different accounts of one of ``clusters`` (user_id, cluster)."""
     near = clusters.select(near_key="user_id", near="cluster")
     far = clusters.select(far_key="user_id", far="cluster")
     joined = rows.left_join(near, rows[actor] == near.near_key)
     joined = joined.left_join(far, joined[target] == far.far_key)
-    return joined.filter((joined.near != joined.far).fill_null(True)).select(rows.columns)
+    within = (joined.near == joined.far) & (joined[actor] != joined[target])
+    return joined.select(*rows.columns, within=within.fill_null(False))
 
 
 def _blocks(helper: Ints, helped: Ints, times: Ints, size: int) -> Ints:

@@ -41,7 +41,10 @@ def verdicts(snapshot: Snapshot) -> pa.Table:
     rows = snapshot.engine.to_arrow(snapshot["suspects"]).sort_by("user_id").to_pylist()
     guilty = [row["code"] != MAIN for row in rows]
     texts = [[_text(row, language) if bad else None for row, bad in zip(rows, guilty, strict=True)] for language in (0, 1)]
-    one_person = [row["cluster"] if row["code"] in (PUPPET, MAIN) else None for row in rows]
+    owners = {row["cluster"] for row in rows if row["code"] == PUPPET}
+    one_person = [
+        row["cluster"] if row["code"] == PUPPET else row["user_id"] if row["user_id"] in owners else None for row in rows
+    ]
     return pa.table(
         {
             "user_id": pa.array([row["user_id"] for row in rows], pa.string()),

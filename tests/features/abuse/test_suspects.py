@@ -98,6 +98,44 @@ def test_d40_six_hundred_accounts_count_as_the_one_friend_that_is_real() -> None
     }  # fmt: skip
 
 
+def test_d40_puppets_count_for_nobody_even_if_their_person_breaks_another_rule() -> None:
+    """In a ring, or above the rules of help, the person is accused of that, and puppets count no more than before."""
+    world_ = puppets(8)
+    rules = [row for n in range(8) for row in helps("eva", f"x{n}", 9 + n / 24)]
+    for more, code in ((ring("eva", "b", "c", "d"), "help_ring"), (rules, "help_rule")):
+        snapshot = prepared(**{**world_, "share_responses": [*world_["share_responses"], *more]})
+        assert named(snapshot)["eva"]["code"] == code
+        assert {row["abuse_person"] for row in verdicts(snapshot).to_pylist() if row["user_id"] in ("eva", "p0")} == {"eva"}
+        left = set(rows_of(snapshot.source, snapshot["share_responses"], "responder_id")["responder_id"])
+        assert not {name for name in left if name.startswith("p")}
+
+
+def test_d40_puppets_bring_nobody_anywhere_for_their_person() -> None:
+    """Joins of communities and group buys, and orders that name the person, are free or cheap ways to look influential."""
+
+    def counted(accounts: int) -> dict[str, float]:
+        world_ = puppets(accounts)
+        names = [*(f"p{n}" for n in range(accounts)), "ida"]
+        world_["orders"] = [
+            *({**row, "referrer_id": None} for row in world_["orders"]),
+            *({"user_id": name, "item_id": f"own-{name}", "ordered_at": day(18), "referrer_id": "eva"} for name in names),
+        ]
+        snapshot = prepared(
+            **world_,
+            memberships=[
+                {"user_id": name, "community_id": "c", "joined_at": day(12), "inviter_id": "eva"} for name in names
+            ],
+            group_buys=[{"group_buy_id": "g", "initiator_id": "eva", "opened_at": day(14)}],
+            group_buy_members=[{"group_buy_id": "g", "user_id": name, "joined_at": day(15)} for name in ("eva", *names)],
+        )
+        rows = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+        columns = ["acts_all", "influence_all", "invited_all", "group_members_brought", "chain_size_all"]
+        return rows.loc["eva", columns].to_dict()
+
+    assert counted(12) == counted(0)
+    assert counted(0)["invited_all"] == counted(0)["group_members_brought"] == 1
+
+
 def test_d40_the_account_of_the_person_is_not_held_to_account() -> None:
     rows = {row["user_id"]: row for row in verdicts(prepared(**puppets(6))).to_pylist()}
     assert (rows["eva"]["abuse_code"], rows["eva"]["abuse_score"], rows["eva"]["abuse_person"]) == (None, 0.0, "eva")
