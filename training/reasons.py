@@ -117,7 +117,7 @@ REASONS: tuple[Reason, ...] = (
         "willingness",
         ("shares: {shares_{w}} in {days} days, {shares_all} ever",),
         ("近 {days} 天分享 {shares_{w}} 次，累计 {shares_all} 次",),
-        blocks=("shares_made",),
+        blocks=("shares_made", "content"),
     ),
     Reason(
         "group buys",
@@ -173,7 +173,7 @@ REASONS: tuple[Reason, ...] = (
         ("acts: {acts_{w}} in {days} days, the last {idle_days} days ago", "acts: {acts_{w}} in {days} days"),
         ("近 {days} 天活跃 {acts_{w}} 次，最近一次在 {idle_days} 天前", "近 {days} 天活跃 {acts_{w}} 次"),
         blocks=(
-            *("activity", "lifecycle", "engagement", "attendance", "spaces"),
+            *("activity", "lifecycle", "engagement", "attendance", "spaces", "check_ins", "touches"),
             *("rewards", "points", "levels", "tiers", "permissions"),
         ),
     ),

@@ -38,9 +38,10 @@ def test_a_run_holds_settings_metrics_per_date_and_evidence(trained: Trained, sc
     assert f"churn/recency/auroc/{date}" in run.data.metrics
     folder = artifacts(scored, 1)
     assert {path.name for path in folder.iterdir()} == {
-        "records.json", "features.json", "average_precision.png", "auroc.png", "hybrid-weights.png",
+        "records.json", "features.json", "extras-skipped.json", "average_precision.png", "auroc.png", "hybrid-weights.png",
         "ranker-importance.png", "ties-importance.png", "churn-importance.png", "churn-reliability.png", "bundle",
     }  # fmt: skip
+    assert json.loads((folder / "extras-skipped.json").read_text()) == trained.bundle.extras.skipped
     assert json.loads((folder / "features.json").read_text()) == list(trained.bundle.hybrid.gnn.columns)
     stack = trained.bundle.hybrid.stack
     assert stack
@@ -87,6 +88,6 @@ def test_the_first_version_serves_and_later_ones_challenge(trained: Trained, sco
     assert scored.tracker.find("challenger").version == version > 1
     assert scored.tracker.find("champion").version == 1
     assert {path.name for path in artifacts(scored, version).iterdir()} == {
-        "records.json", "features.json", "auroc.png", "churn-importance.png", "churn-reliability.png", "bundle"
+        "records.json", "features.json", "extras-skipped.json", "auroc.png", "churn-importance.png", "churn-reliability.png", "bundle"
     }  # fmt: skip
     assert Bundle.load(scored.tracker.download("challenger", tmp_path / "bundle")).hybrid.ranker is None
