@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
 
-from features.errors import ConflictError, NotFoundError
+from features.errors import ConflictError, ForbiddenError, NotFoundError
 from serving.access.audit import Audit
 from serving.access.principal import Principal
 from serving.lists import payload
@@ -95,13 +95,16 @@ class Lists:
             return made
         for other in criteria.exclude.lists:
             self.get(principal, other)
-        now = now or datetime.now(UTC)
         own = criteria.exclude.user_ids
         exclude = criteria.exclude.model_copy(update={"user_ids": tuple(dict.fromkeys((*own, *excluded)))})
         criteria = criteria.model_copy(update={"exclude": exclude})
         progress("scores", 0.0)
         prepared = prepare(self.served.batch, criteria, principal)
         with self.database.alone("lists") as connection:
+            # Only now: whatever happened while other lists were made counts.
+            now = now or datetime.now(UTC)
+            if list_id is not None and (made := self._made(principal, list_id)) is not None:
+                return made
             progress("people", 0.2)
             built = build(prepared, connection, self.settings.contacts_per_month, now)
             progress("rows", 0.5)
@@ -152,14 +155,13 @@ class Lists:
         if before is not None:
             wanted = wanted.where(candidate_lists.c.created_at < before)
         found: list[CandidateList] = []
-        with self.database.read() as connection:
-            # Whether a key with a row scope sees a list takes opening it, so one by one until there are enough.
-            for row in connection.execute(wanted).mappings():
-                one = self._seen(principal, row)
-                if one is not None:
-                    found.append(one)
-                if len(found) > limit:
-                    break
+        looked, more = 0, True
+        while more and len(found) <= limit:
+            # To see a list takes another connection, and requests that held two could wait for each other.
+            with self.database.read() as connection:
+                rows = connection.execute(wanted.limit(limit + 1).offset(looked)).mappings().all()
+            looked, more = looked + len(rows), len(rows) > limit
+            found += [one for row in rows if (one := self._seen(principal, row)) is not None]
         return found[:limit], len(found) > limit
 
     def close(
@@ -168,10 +170,12 @@ class Lists:
         """End a list before its time: its people are free for others, its rows and states stay.
 
         Raises:
-            NotFoundError: as `get`. ConflictError: it has ended already.
+            NotFoundError: as `get`. ConflictError: it has ended. ForbiddenError: it is another key's, with people outside.
         """
         now = now or datetime.now(UTC)
         found = self.get(principal, list_id)
+        if found.created_by != principal.key_id and not self.inside(principal, found).all():
+            raise ForbiddenError(f"list {list_id} has people whom key {principal.name!r} does not see; ask its maker")
         with self.database.alone("lists") as connection:
             of = candidate_lists.c.list_id == list_id
             ended = connection.execute(
@@ -200,9 +204,8 @@ class Lists:
 
     def _made(self, principal: Principal, list_id: str) -> CandidateList | None:
         with self.database.read() as connection:
-            by = connection.execute(
-                sa.select(candidate_lists.c.created_by).where(candidate_lists.c.list_id == list_id)
-            ).scalar_one_or_none()
+            asked = sa.select(candidate_lists.c.created_by).where(candidate_lists.c.list_id == list_id)
+            by = connection.execute(asked).scalar_one_or_none()
         if by is None:
             return None
         if by != principal.key_id:

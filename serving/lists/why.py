@@ -16,7 +16,7 @@ from serving.lists.eligibility import Cause, rule
 from serving.lists.lists import CandidateList, Lists
 from serving.lists.objectives import scores
 from serving.lists.scope import seen
-from serving.outreach.suppressions import blocked
+from serving.outreach.suppressions import blocked, erased
 from serving.store.batch import Batch
 from serving.store.filters import CATEGORY
 from serving.store.score_store import ScoreStore
@@ -59,7 +59,8 @@ class Eligibility:
         """Whether a list made now could have the person, as far as one can tell without making it.
 
         Raises:
-            NotFoundError: the principal does not see the person. ScoresError, ListError: as for a list.
+            NotFoundError: the principal does not see the person, or the person was erased. ScoresError, ListError: as for a
+                list.
         """
         batch = self.lists.served.batch
         rules = tuple(self._rules(principal, criteria, user_id, batch, now or datetime.now(UTC), None))
@@ -71,7 +72,7 @@ class Eligibility:
         Where the list's batch is no longer kept, by the scores that are served now: ``batch`` tells which.
 
         Raises:
-            NotFoundError: there is no such list, or the principal does not see the person.
+            NotFoundError: there is no such list, the principal does not see the person, or the person was erased.
         """
         record = self.lists.get(principal, list_id)
         held = self.lists.payload(record)
@@ -103,7 +104,8 @@ class Eligibility:
         record: CandidateList | None,
     ) -> Iterator[Rule]:
         row = int(batch.rows_of([user_id])[0])
-        if principal.row_scope and (row < 0 or not seen(batch, principal)[row]):
+        outside = row < 0 or not seen(batch, principal)[row] or not self.lists.people.inside(principal, [user_id])
+        if (principal.row_scope and outside) or self._erased(user_id):
             raise NotFoundError(f"no user {user_id!r} among those that this key sees; check the id")
         if row < 0:
             yield Rule(IN_BATCH, False, f"{user_id} has no scores in batch {batch.manifest.batch}")
@@ -117,7 +119,14 @@ class Eligibility:
             yield from self._of_operations(connection, criteria, user_id, moment, record)
         yield from _of_quotas(batch, criteria, row)
         if record is not None:
-            yield from self._of_places(record, batch, row, score)
+            of_all = not principal.row_scope or record.created_by == principal.key_id
+            for one in self._of_places(record, batch, row, score):
+                # How many people have places tells of those whom the key does not see.
+                yield one if of_all else Rule(one.name, one.passed, f"there was {'' if one.passed else 'no '}place left")
+
+    def _erased(self, user_id: str) -> bool:
+        with self.lists.database.read() as connection:
+            return bool(erased(connection, [user_id]))
 
     def _of_operations(
         self,

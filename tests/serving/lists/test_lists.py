@@ -1,7 +1,8 @@
 import threading
 from collections import Counter
-from collections.abc import Callable
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from features.errors import ConflictError, ListError, NotFoundError, ScoresError
+from features.errors import ConflictError, ForbiddenError, ListError, NotFoundError, ScoresError
 from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal, Scope
 from serving.lists.lists import CandidateList
@@ -168,6 +169,47 @@ def test_whoever_tries_again_finds_the_list(room: Room) -> None:
         room.lists.create(HANGZHOU, criteria(5), list_id="job-1", now=NOW)
 
 
+def test_an_attempt_that_was_overtaken_finds_the_list(room: Room) -> None:
+    made: list[CandidateList] = []
+
+    def overtaken(step: str, _: float) -> None:
+        if step == "scores":
+            made.append(room.lists.create(LOCAL, criteria(5), list_id="job-1", now=NOW))
+
+    assert room.lists.create(LOCAL, criteria(5), list_id="job-1", progress=overtaken, now=NOW) == made[0]
+
+
+def test_what_happens_while_other_lists_are_made_counts(by_hand: Callable[..., Room]) -> None:
+    room = by_hand([{"user_id": "a"}, {"user_id": "b"}])
+
+    def suppressed(step: str, _: float) -> None:
+        if step == "scores":
+            stop(room, "a", "suppressed", datetime.now(UTC))
+
+    assert users(room, room.lists.create(LOCAL, criteria(2), progress=suppressed)) == ["b"]
+
+
+def test_no_request_holds_two_connections(room: Room, monkeypatch: pytest.MonkeyPatch) -> None:
+    for hour in range(3):
+        room.lists.create(LOCAL, criteria(5), now=NOW + timedelta(hours=hour))
+    held, read = [0], Database.read
+
+    @contextmanager
+    def counted(database: Database) -> Iterator[sa.Connection]:
+        held[0] += 1
+        assert held[0] == 1
+        try:
+            with read(database) as connection:
+                yield connection
+        finally:
+            held[0] -= 1
+
+    monkeypatch.setattr(Database, "read", counted)
+    found, more = room.lists.all(LOCAL, limit=2)
+    assert (len(found), more) == (2, True)
+    assert room.lists.all(HANGZHOU, limit=2) == room.lists.all(HANGZHOU)
+
+
 def test_who_stops_halfway_leaves_nothing(room: Room) -> None:
     steps: list[str] = []
 
@@ -196,6 +238,10 @@ def test_a_key_with_a_row_scope_lists_and_sees_its_rows_only(room: Room) -> None
     seen = room.lists.get(HANGZHOU, everybody.list_id)
     assert seen.rows == sum(seen.arms.values()) == short.left_out["reserved"]
     assert (seen.shortfalls, seen.criteria.exclude.user_ids) == ((), ())
+    # Closing would free people of others.
+    with pytest.raises(ForbiddenError, match="has people whom key 'hz' does not see"):
+        room.lists.close(HANGZHOU, everybody.list_id, now=NOW)
+    assert room.lists.close(HANGZHOU, mine.list_id, now=NOW).expires_at == NOW
     elsewhere = Principal("k2", "none", frozenset({Scope.READ}), {"attribute_region": ("Nowhere",)})
     for missing in (everybody.list_id, "no-list"):
         with pytest.raises(NotFoundError, match=f"no list '{missing}'"):

@@ -10,6 +10,7 @@ from serving.lists.members import InTurn
 from serving.lists.people_file import excluded_in
 from serving.lists.states import State
 from serving.lists.words import WITHOUT, suggested
+from tests.serving.batches import write_users
 from tests.serving.lists.conftest import NOW, Room, criteria, ties
 from tests.serving.lists.test_lists import HANGZHOU, contact, stop
 
@@ -51,6 +52,27 @@ def test_d63_the_first_rule_that_fails_is_named(by_hand: Callable[..., Room]) ->
     assert room.eligibility.check(LOCAL, wanted, "e", NOW + timedelta(hours=2)).failing == "suppressed"
     with pytest.raises(NotFoundError, match="no user 'd' among those that this key sees"):
         room.eligibility.why(HANGZHOU, made.list_id, "d")
+    stop(room, "b", "erased")
+    for asked in (
+        lambda: room.eligibility.why(LOCAL, made.list_id, "b"),
+        lambda: room.eligibility.check(LOCAL, wanted, "b"),
+    ):
+        with pytest.raises(NotFoundError, match="no user 'b'"):
+            asked()
+
+
+def test_a_key_is_told_of_nobody_outside_of_its_rows(by_hand: Callable[..., Room]) -> None:
+    room = by_hand(people())
+    made = room.lists.create(LOCAL, criteria(5), now=NOW)
+    told = room.eligibility.why(HANGZHOU, made.list_id, "f")
+    assert told.failing == "size"
+    assert {rule.name: rule.found for rule in told.rules}["size"] == "there was no place left"
+    assert "5 of 5 places" in room.eligibility.why(LOCAL, made.list_id, "f").rules[-2].found
+    # Whoever has left the rows of a key since then is not told of either.
+    write_users(room.store, [{**one, "attribute_region": "Wuhan"} for one in people()])
+    room.served.refresh()
+    with pytest.raises(NotFoundError):
+        room.eligibility.why(HANGZHOU, made.list_id, "f")
 
 
 def test_a_full_quota_and_a_clique_are_named(by_hand: Callable[..., Room]) -> None:
