@@ -88,6 +88,7 @@ def test_the_first_version_serves_and_later_ones_challenge(trained: Trained, sco
     assert scored.tracker.find("challenger").version == version > 1
     assert scored.tracker.find("champion").version == 1
     assert {path.name for path in artifacts(scored, version).iterdir()} == {
-        "records.json", "features.json", "extras-skipped.json", "auroc.png", "churn-importance.png", "churn-reliability.png", "bundle"
+        "records.json", "features.json", "extras-skipped.json", "auroc.png", "churn-importance.png",
+        "churn-reliability.png", "bundle",
     }  # fmt: skip
     assert Bundle.load(scored.tracker.download("challenger", tmp_path / "bundle")).hybrid.ranker is None
