@@ -36,8 +36,9 @@ def mutual_rings(helper: Ints, helped: Ints, times: Ints, size: int) -> Ints:
         return ring
     inside = mutual[kept][:, kept]
     count, component = connected_components(inside, directed=False)
-    for number in range(count):
-        own = np.flatnonzero(component == number)
+    # By component in one pass: there may be as many rings as members.
+    order = np.argsort(component, kind="stable")
+    for own in np.split(order, np.cumsum(np.bincount(component, minlength=count))[:-1]):
         pairs = own.size * (own.size - 1)
         if own.size <= MOST_MEMBERS and inside[own][:, own].nnz >= DENSITY * pairs:
             ring[kept[own]] = kept[own].min()

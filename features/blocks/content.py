@@ -1,5 +1,6 @@
 """Posts and reviews of items: whether people around buy what somebody wrote about, against those led by invitation."""
 
+import ibis
 import ibis.expr.types as ir
 
 from features.blocks.block import block, ratio
@@ -41,8 +42,12 @@ def content(snapshot: Snapshot) -> ir.Table:
         **{f"content_subjects_{w}": shown.count(where=shown.last_at >= start) for w, start in snapshot.windows.items()},
         content_subjects_all=shown.count(),
     )
-    rows = counted.left_join(led, "user_id").drop("user_id_right").left_join(by_hand, "user_id").drop("user_id_right")
-    rows = rows.mutate(content_led=rows.content_led.fill_null(0), invite_led=rows.invite_led.fill_null(0))
+    # Who invites may have written nothing.
+    users = ibis.union(counted.select("user_id"), by_hand.select("user_id"), distinct=True)
+    rows = users
+    for part in (counted, led, by_hand):
+        rows = rows.left_join(part, "user_id").drop("user_id_right")
+    rows = rows.mutate(**{name: rows[name].fill_null(0) for name in rows.columns if name != "user_id"})
     return rows.mutate(
         content_led_each=ratio(rows.content_led, rows.content_subjects_all),
         content_share=ratio(rows.content_led, rows.content_led + rows.invite_led),

@@ -151,7 +151,10 @@ def labelled(timeline: Timeline, fold: Fold, known_at: datetime, columns: Sequen
     known = openings(timeline.view(fold.as_of, known_at))
     start = seconds(fold.as_of)
     end = start + timeline.tables.dataset.time.horizon.total_seconds()
-    wanted = known.take((known.opened >= start) & (known.opened < end) & np.isfinite(known.ended))
+    # Of openings that may still fill those that were quick are known already, and alone would say that all fill.
+    due = np.nan_to_num(known.opened + 3_600 * known.hours, nan=-np.inf)
+    closed = np.isfinite(known.ended) & (due <= seconds(known_at))
+    wanted = known.take((known.opened >= start) & (known.opened < end) & closed)
     x = inputs(wanted, wanted.opened, known, fold.frame, columns)
     return Labelled(x, wanted.filled, timeline.people(wanted.initiator, known_at))
 

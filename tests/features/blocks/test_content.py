@@ -47,3 +47,10 @@ def test_d26_content_is_held_against_invitations() -> None:
     answers = [{"sharer_id": "a", "responder_id": who, "item_id": "y", "responded_at": day(31)} for who in ("b", "c", "e")]
     seen = found([post("a", "x", 30)], [order("b", "x", 31)], share_responses=answers)["a"]
     assert (seen["content_led"], seen["invite_led"], seen["content_share"]) == (1, 3, 0.25)
+
+
+def test_d26_who_invites_and_writes_nothing_leads_by_hand_alone() -> None:
+    answers = [{"sharer_id": "e", "responder_id": who, "item_id": "y", "responded_at": day(31)} for who in ("b", "c")]
+    seen = found([post("a", "x", 30)], [order("b", "x", 31)], share_responses=answers)
+    assert (seen["e"]["content_subjects_all"], seen["e"]["content_led"], seen["e"]["invite_led"]) == (0, 0, 2)
+    assert (seen["e"]["content_led_each"], seen["e"]["content_share"]) == (None, 0.0)

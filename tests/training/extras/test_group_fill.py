@@ -1,5 +1,6 @@
 """Group fill on a market by hand, in which some initiators always fill their group buys and others never do."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
@@ -15,6 +16,7 @@ from training.extras.group_fill import (
     fit_group_fill,
     inputs,
     judge,
+    labelled,
     load_group_fill,
     openings,
     seconds,
@@ -135,6 +137,17 @@ def test_brier_scores_by_hand() -> None:
     assert found["brier"] == pytest.approx((0.01 + 0.09) / 2)
     assert found["brier_past_rate"] == pytest.approx((0.25 + 0.64) / 2)
     assert np.isnan(brier(np.empty(0), np.empty(0)))
+
+
+def test_of_openings_that_may_still_fill_none_teaches(timeline: Timeline, folds: list[Fold]) -> None:
+    """Those that filled at once are known to have filled; the others of their day are not known to have failed yet."""
+    fold, known_at = replace(folds[0], as_of=day(45.7)), day(55.7)
+    known = openings(timeline.view(fold.as_of, known_at))
+    recent = known.opened > seconds(known_at - timedelta(days=1))
+    assert known.filled[recent & np.isfinite(known.ended)].min() == 1.0
+    # All of the day are left out, and of the other days half filled.
+    rows = labelled(timeline, fold, known_at, ())
+    assert rows.filled.mean() == pytest.approx(0.5, abs=0.01)
 
 
 def test_few_group_buys_are_skipped_with_their_number(timeline: Timeline, folds: list[Fold]) -> None:
