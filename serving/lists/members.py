@@ -17,6 +17,7 @@ from serving.lists.lists import CandidateList
 from serving.lists.pages import Pages, Part
 from serving.lists.states import State, refusal
 from serving.outreach.people import shown, turns
+from serving.outreach.suppressions import erased
 from serving.state.tables import list_members, member_events
 
 OWNERS = ("attribute_owner", "attribute_staff_owner")
@@ -114,9 +115,12 @@ class Members:
         record = self.lists.get(principal, list_id)
         rows = self._contacts(principal, record, how, now)
         by_hand = isinstance(how, InTurn) and how.user_ids is not None
-        free = [row for row in rows if again or by_hand or row["staff"] is None]
-        given = dict(_given(free, how))
-        with self.lists.database.write() as connection:
+        with self.lists.database.alone("members") as connection:
+            # As they stand now: somebody else may have assigned or moved them since.
+            found = standing(connection, list_id, [row["user_id"] for row in rows])
+            rows = [{**row, "state": found[row["user_id"]].state, "staff": found[row["user_id"]].staff} for row in rows]
+            free = [row for row in rows if again or by_hand or row["staff"] is None]
+            given = dict(_given(free, how))
             for staff in sorted(set(given.values())):
                 of = [rank for rank, name in given.items() if name == staff]
                 for some in turns(of):  # type: ignore[arg-type]
@@ -153,7 +157,8 @@ class Members:
             NotFoundError: no such list. ListError: somebody is not on it. ConflictError: somebody cannot go there.
         """
         record, users = self.lists.get(principal, list_id), list(dict.fromkeys(user_ids))
-        if absent := [user for user in users if user not in self.seen(principal, record, users)]:
+        seen = self.seen(principal, record, users)
+        if absent := [user for user in users if user not in seen]:
             raise ListError(f"not on list {list_id}: {shown(absent)}; leave them out, or check the ids")
         now = now or datetime.now(UTC)
         with self.lists.database.alone("members") as connection:
@@ -164,7 +169,8 @@ class Members:
             changes = [(list_id, user, state, reason) for user in users if found[user].state != state]
             write(connection, principal, changes, now)
             self.lists.audit.write(
-                principal, "list.move", list_id, criteria={"state": state, "reason": reason}, rows=len(changes),
+                # Without the reason, which may name people: nothing is ever erased from the log.
+                principal, "list.move", list_id, criteria={"state": state}, rows=len(changes),
                 request_id=request_id, connection=connection, now=now,
             )  # fmt: skip
             moved = standing(connection, list_id, users)
@@ -187,9 +193,11 @@ class Members:
             ]
 
     def seen(self, principal: Principal, record: CandidateList, users: Sequence[str]) -> set[str]:
-        """Those of ``users`` who are on the list, whom the principal sees."""
+        """Those of ``users`` who are on the list, whom the principal sees, and who were not erased."""
         on = pa.array(self.lists.inside(principal, record))
-        return set(users) & set(self.lists.payload(record).user_ids.filter(on).to_pylist())
+        found = set(users) & set(self.lists.payload(record).user_ids.filter(on).to_pylist())
+        with self.lists.database.read() as connection:
+            return found - erased(connection, sorted(found))
 
     def _contacts(self, principal: Principal, record: CandidateList, how: How, now: datetime) -> list[dict[str, Any]]:
         """Rows of the contact arm that ``how`` is about, with the columns that it reads."""

@@ -68,8 +68,8 @@ def take_back(
     bad: list[BadRow] = []
     counts = {"moved": 0, "unchanged": 0, "empty": 0}
     lists = {name: members.lists.find(principal, name) for name in {row.list_id for row in rows if row.list_id}}
+    known = {name: _seen(members, principal, record, rows) for name, record in lists.items() if record is not None}
     with members.lists.database.alone("members") as connection:
-        known = {name: _seen(members, principal, record, rows) for name, record in lists.items() if record is not None}
         found = {name: standing(connection, name, sorted(users)) for name, users in known.items()}
         changes = []
         for row in rows:

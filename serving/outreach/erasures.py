@@ -123,7 +123,7 @@ def _delete(connection: sa.Connection, user_id: str) -> dict[str, int]:
         (roster, roster.c.inviter_id == user_id, {"inviter_id": None}),
         (list_members, list_members.c.user_id == user_id, {"state_reason": None}),
         (member_events, member_events.c.user_id == user_id, {"reason": None}),
-        (suppressions, suppressions.c.user_id == user_id, {"evidence": None}),
+        (suppressions, suppressions.c.user_id == user_id, {"evidence": None, "lifted_because": None}),
     )
     for table, condition, values in blanks:
         connection.execute(sa.update(table).where(condition).values(**values))

@@ -210,7 +210,7 @@ class Suppressions:
                 principal,
                 "suppression.lift",
                 entry.user_id,
-                criteria={"suppression": suppression, "because": because},
+                criteria={"suppression": suppression},
                 rows=1,
                 request_id=request_id,
                 connection=connection,

@@ -1,13 +1,15 @@
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from features.errors import ConflictError, ListError
+from serving.access.audit import Audit
 from serving.access.principal import LOCAL
-from serving.lists.members import ByOwner, ByRule, InTurn
+from serving.lists.members import ByOwner, ByRule, InTurn, Members
 from serving.lists.states import NEXT, State, refusal, state_of
 from tests.serving.lists.conftest import NOW, Room, criteria
-from tests.serving.lists.test_lists import HANGZHOU
+from tests.serving.lists.test_lists import HANGZHOU, stop
 
 PEOPLE = [
     {"user_id": "a", "attribute_owner": "li", "attribute_region": "Hangzhou"},
@@ -57,8 +59,41 @@ def test_all_move_or_nobody(by_hand: Callable[..., Room]) -> None:
     assert [(one.user_id, one.state, one.state_reason) for one in moved] == [
         ("b", "unsuitable", "moved abroad"), ("a", "unsuitable", "moved abroad"),
     ]  # fmt: skip
+    assert "abroad" not in str(Audit(room.database).read(action="list.move"))
     room.members.move(LOCAL, made.list_id, ["a"], State.UNSUITABLE, now=NOW)
     assert [event.state for event in room.members.history(LOCAL, made.list_id, "a")] == ["in_group", "unsuitable"]
+
+
+def test_who_was_erased_is_on_no_list_to_move(by_hand: Callable[..., Room]) -> None:
+    room = by_hand(PEOPLE)
+    made = room.lists.create(LOCAL, criteria(4), now=NOW)
+    stop(room, "a", "erased")
+    with pytest.raises(ListError, match=r"not on list .*: a;"):
+        room.members.move(LOCAL, made.list_id, ["a", "b"], State.UNSUITABLE, "a is ill", now=NOW)
+    with pytest.raises(ListError, match=r"not on list .*: a;"):
+        room.members.history(LOCAL, made.list_id, "a")
+
+
+def test_who_was_assigned_meanwhile_is_not_assigned_again(
+    by_hand: Callable[..., Room], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room = by_hand(PEOPLE)
+    made = room.lists.create(LOCAL, criteria(4), now=NOW)
+    look = Members._contacts
+
+    def overtaken(members: Members, *asked: Any) -> list[dict[str, Any]]:
+        found = look(members, *asked)
+        with monkeypatch.context() as patch:
+            patch.setattr(Members, "_contacts", look)
+            room.members.assign(LOCAL, made.list_id, ByOwner(), now=NOW)
+            room.members.move(LOCAL, made.list_id, ["b"], State.ADDED, now=NOW)
+        return found
+
+    monkeypatch.setattr(Members, "_contacts", overtaken)
+    given = room.members.assign(LOCAL, made.list_id, InTurn(staff=["sun"]), now=NOW)
+    assert (given.staff, given.unassigned) == ({"sun": 2}, 0)
+    assert staff(room, made.list_id) == {"a": "li", "b": "sun", "c": "wang", "d": "sun"}
+    assert [event.state for event in room.members.history(LOCAL, made.list_id, "b")] == ["added", "added"]
 
 
 def test_people_held_out_are_not_worked(room: Room) -> None:

@@ -14,6 +14,7 @@ from serving.outreach.suppressions import Cause, Suppressions, blocked
 from serving.state.database import Database
 from serving.state.tables import (
     application_persons,
+    audit_log,
     list_members,
     member_events,
     reservations,
@@ -60,6 +61,9 @@ def test_an_erasure_deletes_what_is_kept_of_the_person_and_of_nobody_else(
         ExternalContact(external_id="w2", user_id="u2", inviter_id="u1", added_at=day(0)),
     ]
     Roster(database, people).bring_in(ALL, contacts, now=day(0))
+    lift = Suppressions(database, people).lift
+    for one in rows(database, suppressions):
+        lift(ALL, one["suppression"], f"{one['user_id']} is well", now=day(0))
     with database.write() as connection:
         connection.execute(sa.insert(reservations).values(user_id="u1", list_id="list1", until=day(9)))
         write(connection, ALL, [("list1", user, State.UNSUITABLE, f"{user} is ill") for user in ("u1", "u2")], day(0))
@@ -71,8 +75,13 @@ def test_an_erasure_deletes_what_is_kept_of_the_person_and_of_nobody_else(
     assert [(one["user_id"], one["inviter_id"]) for one in rows(database, roster)] == [("u2", None)]
     assert [one["state_reason"] for one in rows(database, list_members, "rank")] == [None, "u2 is ill"]
     assert [one["reason"] for one in rows(database, member_events, "event")] == [None, "u2 is ill"]
-    kept = {(one["user_id"], one["kind"]): one["evidence"] for one in rows(database, suppressions)}
-    assert kept == {("u1", "suppressed"): None, ("u2", "suppressed"): "u2 said", ("u1", "erased"): None}
+    kept = {(one["user_id"], one["kind"]): (one["evidence"], one["lifted_because"]) for one in rows(database, suppressions)}
+    assert kept == {
+        ("u1", "suppressed"): (None, None),
+        ("u2", "suppressed"): ("u2 said", "u2 is well"),
+        ("u1", "erased"): (None, None),
+    }
+    assert not any("u1 is" in str(one["criteria"]) for one in rows(database, audit_log))
     with database.read() as connection:
         assert ("u1", "erased") in zip(*blocked(connection, None, day(-99)).to_pydict().values(), strict=True)
 
