@@ -42,6 +42,10 @@ OWN = {
 BLOCK_HELPERS, BLOCK_HELPED, BLOCK_DENSITY = 4, 3, 0.6
 """Smallest block that counts, and the share of its pairs that are there, each more than once."""
 
+BUYERS = 0.5
+"""Share of the accounts of a family with orders from which it is the clientele of somebody who wins customers: they too come
+at once after a live show, answer one person and have bought once or twice. Puppets that all buy are paid for."""
+
 SCHEMA = pa.schema(
     {
         "user_id": pa.string(),
@@ -87,6 +91,7 @@ def suspects(snapshot: Snapshot) -> pa.Table:
     # Without registrations and orders every newcomer who answers one friend would look like that friend's puppet.
     if snapshot.has("users", "registered_at") and "orders" in snapshot:
         puppets = find_puppets(acts, _born(snapshot, acts), _own_acts(snapshot, acts)).main
+        puppets = _without_clienteles(puppets, _acts_in(snapshot, acts, "orders", OWN["orders"]) > 0)
     bot = regular >= REGULAR
     # What bots and puppets do makes no ring of those whom they do it for.
     human = ~bot[acts.actor] & ((puppets[acts.actor] < 0) | (puppets[acts.actor] != puppets[acts.target]))
@@ -199,16 +204,29 @@ def _born(snapshot: Snapshot, acts: HelpActs) -> npt.NDArray[np.float64]:
     return born
 
 
+def _without_clienteles(main: Ints, bought: npt.NDArray[np.bool_]) -> Ints:
+    """``main`` (users,) without families of whom ``BUYERS`` or more paid for something; bought: (users,)."""
+    accounts = np.flatnonzero((main >= 0) & (main != np.arange(main.size)))
+    family = np.bincount(main[accounts], minlength=main.size)
+    buyers = np.bincount(main[accounts[bought[accounts]]], minlength=main.size)
+    clientele = (family > 0) & (buyers >= BUYERS * family)
+    return np.where((main >= 0) & clientele[main], -1, main)
+
+
 def _own_acts(snapshot: Snapshot, acts: HelpActs) -> Ints:
     """(users,) acts of each besides responses to others."""
+    found = [_acts_in(snapshot, acts, name, user) for name, user in OWN.items() if name in snapshot]
+    return np.asarray(np.sum(found, axis=0), dtype=np.int64) if found else np.zeros(len(acts.users), dtype=np.int64)
+
+
+def _acts_in(snapshot: Snapshot, acts: HelpActs, name: str, user: str) -> Ints:
+    """(users,) rows of each in one table."""
     done = np.zeros(len(acts.users), dtype=np.int64)
-    for name, user in OWN.items():
-        if name in snapshot:
-            table = snapshot[name]
-            rows = snapshot.engine.to_arrow(table.group_by(user_id=user).agg(acts=table.count()))
-            place = _places(acts.users, rows["user_id"])
-            known = place >= 0
-            done[place[known]] += rows["acts"].to_numpy(zero_copy_only=False)[known]
+    table = snapshot[name]
+    rows = snapshot.engine.to_arrow(table.group_by(user_id=user).agg(acts=table.count()))
+    place = _places(acts.users, rows["user_id"])
+    known = place >= 0
+    done[place[known]] = rows["acts"].to_numpy(zero_copy_only=False)[known]
     return done
 
 

@@ -86,6 +86,21 @@ def test_d40_whoever_has_a_life_of_their_own_is_nobodys_puppet(why: str, change:
     assert named(prepared(**(puppets(4 if "four" in why else 6) | change))) == {}
 
 
+def test_d40_new_customers_who_came_for_one_person_are_no_puppets() -> None:
+    """After a live show eight register, answer its host alone and buy once: that is what is wanted of a KOC."""
+    world_ = puppets(8)
+    world_["orders"] = [*world_["orders"], *(row for n in range(8) for row in buys(f"p{n}", 1))]
+    snapshot = prepared(**world_)
+    assert named(snapshot) == {}
+    table = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+    assert table.loc["eva", "responders_all"] == 9
+    # One order among the eight passes none of them for customers.
+    assert set(named(prepared(**{**world_, "orders": [*puppets(8)["orders"], *buys("p0", 1)]}))) == {
+        "eva",
+        *(f"p{n}" for n in range(8)),
+    }
+
+
 def test_d40_six_hundred_accounts_count_as_the_one_friend_that_is_real() -> None:
     def counted(accounts: int) -> dict[str, float]:
         snapshot = prepared(**puppets(accounts))
@@ -116,9 +131,10 @@ def test_d40_puppets_bring_nobody_anywhere_for_their_person() -> None:
     def counted(accounts: int) -> dict[str, float]:
         world_ = puppets(accounts)
         names = [*(f"p{n}" for n in range(accounts)), "ida"]
+        buyers = [*names[:-1][:4], "ida"]
         world_["orders"] = [
             *({**row, "referrer_id": None} for row in world_["orders"]),
-            *({"user_id": name, "item_id": f"own-{name}", "ordered_at": day(18), "referrer_id": "eva"} for name in names),
+            *({"user_id": name, "item_id": f"own-{name}", "ordered_at": day(18), "referrer_id": "eva"} for name in buyers),
         ]
         snapshot = prepared(
             **world_,
