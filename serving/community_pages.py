@@ -50,8 +50,8 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Page:
-    """``rows``: columns as in `serving.communities.communities_of`. ``total``: communities that pass. ``next``: where the next
-    page starts, None after the last."""
+    """``rows``: columns as in `serving.communities.communities_of`. ``total``: communities that pass. ``next``: where the
+    next page starts, None after the last."""
 
     rows: pa.Table
     total: int

@@ -18,15 +18,16 @@ from serving.store.batch import Batch
 GATE = Principal("abuse-gate", "abuse gate", frozenset({Scope.OPERATE}))
 """Whose entries these are."""
 
-DAYS: Mapping[str, int | None] = {
+DAYS: Mapping[str, int] = {
     "help_rule": 1,
     "dense_block": 7,
     "help_ring": 15,
-    "sock_puppet": None,
-    "bot_timing": None,
+    "sock_puppet": 90,
+    "bot_timing": 90,
 }
-"""Code -> days that a suppression lasts, None for good: a broken rule is a slip, a ring a deal, a program nobody to contact.
-Accounts of a sock puppet are barred for good because their person is on lists with another."""
+"""Code -> days that a suppression lasts: a broken rule is a slip, a ring a deal, a program nobody to contact, and the person
+of a sock puppet is on lists with another account. None is for good, because behaviour alone may look like that of an honest
+fan; who should be barred for good is suppressed by hand."""
 
 TIMES_AS_MANY = 2
 """Acts, in those of the evidence of an upheld appeal, from which there is a new case."""
@@ -76,7 +77,6 @@ def gate(database: Database, users: pa.Table, now: datetime | None = None) -> Ga
             verdict = _verdict(own, row["abuse_evidence"], now)
             counts[verdict] += 1
             if verdict == "added":
-                days = DAYS[row["abuse_code"]]
                 added.append(
                     {
                         "user_id": row["user_id"],
@@ -84,7 +84,7 @@ def gate(database: Database, users: pa.Table, now: datetime | None = None) -> Ga
                         "code": row["abuse_code"],
                         "evidence": row["abuse_evidence"],
                         "starts_at": now,
-                        "expires_at": None if days is None else now + timedelta(days=days),
+                        "expires_at": now + timedelta(days=DAYS[row["abuse_code"]]),
                         "key_id": GATE.key_id,
                     }
                 )

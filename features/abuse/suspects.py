@@ -39,7 +39,7 @@ OWN = {
 }
 """Tables of acts that are no response, and who did them."""
 
-BLOCK_HELPERS, BLOCK_HELPED, BLOCK_DENSITY = 4, 3, 0.6
+BLOCK_HELPERS, BLOCK_HELPED, BLOCK_DENSITY = 5, 4, 0.75
 """Smallest block that counts, and the share of its pairs that are there, each more than once."""
 
 BUYERS = 0.5

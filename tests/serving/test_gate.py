@@ -36,11 +36,11 @@ def test_d42_every_suppression_has_code_evidence_and_expiry(database: Database, 
         "help_rule": timedelta(days=1),
         "dense_block": timedelta(days=7),
         "help_ring": timedelta(days=15),
-        "sock_puppet": None,
-        "bot_timing": None,
+        "sock_puppet": timedelta(days=90),
+        "bot_timing": timedelta(days=90),
     }
     assert all(one.starts_at == day(0) and "24 acts until 2024-05-30" in str(one.evidence) for one in entries)
-    assert [len(standing(database, at)) for at in (0.5, 1, 7, 15, 900)] == [5, 4, 3, 2, 2]
+    assert [len(standing(database, at)) for at in (0.5, 1, 7, 15, 90)] == [5, 4, 3, 2, 0]
     (entry,) = Audit(database).read(action="suppression")
     assert (entry.key_id, entry.subject, entry.rows) == ("abuse-gate", "5 users", 5)
 

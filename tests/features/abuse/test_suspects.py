@@ -113,6 +113,14 @@ def test_d40_six_hundred_accounts_count_as_the_one_friend_that_is_real() -> None
     }  # fmt: skip
 
 
+def test_d40_accounts_that_mostly_pass_on_among_themselves_are_their_inviters() -> None:
+    world_ = puppets(8)
+    joined = [row for n in range(8) for row in helps(f"p{n}", "eva", 10 + n / 10, action="register")]
+    among = [row for n in range(8) for step in (1, 2, 3) for row in helps(f"p{n}", f"p{(n + step) % 8}", 13 + n / 50)]
+    world_["share_responses"] = [*joined, *among, *(row for n in range(8) for row in helps(f"p{n}", "eva", 12 + n / 50))]
+    assert {row["cluster"] for row in named(prepared(**world_)).values()} == {"eva"}
+
+
 def test_d40_puppets_count_for_nobody_even_if_their_person_breaks_another_rule() -> None:
     """In a ring, or above the rules of help, the person is accused of that, and puppets count no more than before."""
     world_ = puppets(8)
