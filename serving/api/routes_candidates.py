@@ -3,6 +3,7 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -14,6 +15,7 @@ from serving.api.schemas_lists import Asked, FilterColumn
 from serving.api.security import Needs, Reader
 from serving.api.services import Given, Services
 from serving.lists.criteria import plain
+from serving.lists.scope import seen
 
 router = APIRouter(prefix="/v1/candidates", tags=["candidates"], responses=errors())
 
@@ -72,12 +74,15 @@ router.add_api_route(
 def filters(services: Given, principal: Reader) -> list[FilterColumn]:
     """What filters may name: every column of numbers with its ends, every label with its values.
 
-    `category` and `reachable` may be named besides. A key with a row scope is told only the values that it sees.
+    `category` and `reachable` may be named besides. A key with a row scope is told only the values of people whom it sees.
     """
-    found = []
-    for info in services.served.batch.columns.values():
+    found, batch = [], services.served.batch
+    who = seen(batch, principal) if principal.row_scope else None
+    for info in batch.columns.values():
         if info.filterable:
-            mine = principal.row_scope.get(info.name)
-            values = [value for value in info.values if mine is None or value in mine]
+            values = info.values
+            if who is not None and info.kind == "label":
+                codes = np.unique(batch.codes(info.name)[who]).tolist()
+                values = tuple(values[code] for code in codes if code < len(values))
             found.append(FilterColumn.model_validate({**vars(info), "values": values[:MOST_VALUES]}))
     return found

@@ -68,9 +68,9 @@ def prepare(batch: Batch, criteria: ListCriteria, principal: Principal) -> Prepa
     """
     category = criteria.filters.get("category")
     score = scores(batch, criteria.objective, str(category) if category is not None else None)
-    quotas = tuple(_quota(batch, column, wanted) for column, wanted in criteria.quotas.items())
-    diversity = tuple(_most_each(batch, column, most) for column, most in criteria.diversity.most_each.items())
     who = seen(batch, principal)
+    quotas = tuple(_quota(batch, column, wanted, who) for column, wanted in criteria.quotas.items())
+    diversity = tuple(_most_each(batch, column, most) for column, most in criteria.diversity.most_each.items())
     eligible = by_scores(batch, criteria, who, score)
     if criteria.diversity.most_per_clique is not None or criteria.diversity.least_overlap:
         batch_ties(batch)  # now, since other lists wait while this one is built
@@ -113,11 +113,13 @@ def _arms(connection: sa.Connection, batch: Batch, criteria: ListCriteria, chose
     return tuple(HOLDOUT if held else CONTACT for held in out.tolist())
 
 
-def _quota(batch: Batch, column: str, wanted: Mapping[str, int]) -> Quota:
+def _quota(batch: Batch, column: str, wanted: Mapping[str, int], who: Mask) -> Quota:
     codes, values = _labels(batch, column, "a quota")
     named = [value for value in wanted if value != REST]
-    if named and not set(named) & set(values):
-        raise ListError(f"no user has {column} {', '.join(map(repr, named[:5]))}; choose from {listed(named[0], values)}")
+    # Values of people whom the key does not see, such as phone numbers, are not told of.
+    known = [values[code] for code in np.unique(codes[who]).tolist() if code < len(values)]
+    if named and not set(named) & set(known):
+        raise ListError(f"no user has {column} {', '.join(map(repr, named[:5]))}; choose from {listed(named[0], known)}")
     # Everybody else is in the group after the named ones: with room where the rest has a number, else with none.
     group = np.full(len(values) + 1, len(named), dtype=np.int64)
     places = {value: place for place, value in enumerate(values)}

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -66,7 +65,6 @@ class Pages:
 
     def __init__(self, lists: Lists) -> None:
         self.lists = lists
-        self._reachable = lru_cache(maxsize=16)(self._reachable_now)
 
     def page(
         self,
@@ -204,7 +202,7 @@ class Pages:
         return None if batch.manifest.batch == record.batch else batch
 
     @staticmethod
-    def _reachable_now(batch: Batch, channel: str) -> Mask | None:
+    def _reachable(batch: Batch, channel: str) -> Mask | None:
         """(rows,) who consents to the channel by ``batch``; None where it knows nothing of that."""
         try:
             return batch.mask({"reachable": channel})

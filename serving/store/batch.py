@@ -50,6 +50,9 @@ from serving.store.search import Ranking, best_by
 Rows = NDArray[np.int64]
 NO_FILTERS: Filters = {}
 SCORE = "koc_score"
+CHANNELS = 16
+"""Sets of channels whose consents are kept: a bit a user each."""
+
 RANKINGS = 8
 """Orders by category that are kept: 12 bytes a user each."""
 
@@ -71,7 +74,7 @@ class Batch:
         self._index = Arrays(self._files.mapped(INDEX))
         self._categories = Categories(self._index, len(self))
         self._ranking = lru_cache(RANKINGS)(self._ranked)
-        self._reachable = lru_cache(None)(self._consenting)
+        self._reachable = lru_cache(CHANNELS)(self._consenting)
 
     def verify(self) -> "Batch":
         """Itself, after the checksums of all files, so that no answer meets a spoilt one.
@@ -150,7 +153,7 @@ class Batch:
 
     def _check(self, name: str, condition: Condition) -> Check:
         if name == REACHABLE:
-            return self._reachable(_all_of(condition))
+            return self._reachable(tuple(sorted({*_all_of(condition)})))
         column = self._filterable.get(name)
         if column is None:
             raise unknown_column(name, self.columns)

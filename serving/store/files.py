@@ -41,8 +41,12 @@ class Files:
             raise self._spoilt(name)
         with self._locks[name]:
             if name not in self._intact:
-                self._open[name].seek(0)
-                if hashlib.file_digest(self._open[name], "sha256").hexdigest() != self._checksums[name]:
+                try:
+                    self._open[name].seek(0)
+                    found = hashlib.file_digest(self._open[name], "sha256").hexdigest()
+                except OSError:
+                    raise self._spoilt(name) from None
+                if found != self._checksums[name]:
                     raise self._spoilt(name)
                 self._intact.add(name)
         return self._open[name]

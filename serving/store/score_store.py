@@ -117,6 +117,8 @@ class ScoreStore:
             name = pointer.read_text(encoding="utf-8", errors="replace").strip()
         except FileNotFoundError:
             raise NoScoresError(f"no scores in {self.folder}; make some with `koc score --dataset dataset.toml`") from None
+        except OSError as error:
+            raise ScoresError(f"{pointer} cannot be read ({error.strerror}); check the disk, or score again") from None
         if not _is_name(name):
             raise ScoresError(f"{pointer} names no batch; score again with `koc score`")
         return name

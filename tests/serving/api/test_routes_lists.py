@@ -69,6 +69,9 @@ def test_candidates_of_a_key_with_a_row_scope(client_of: Client) -> None:
     assert client_of("read", attribute_region=["Nowhere"]).post("/v1/candidates", json={}).json() == []
     columns = {column["name"]: column for column in client.get("/v1/candidates/filters").json()}
     assert columns["attribute_region"]["values"] == ["Wuhan"]
+    nobody = client_of("read", attribute_region=["Nowhere"])
+    columns = {column["name"]: column for column in nobody.get("/v1/candidates/filters").json()}
+    assert columns["attribute_tier"]["values"] == []
 
 
 def test_a_list_is_made_paged_worked_exported_and_returned(client_of: Client, services: Services) -> None:

@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
@@ -247,6 +248,19 @@ def test_a_key_with_a_row_scope_lists_and_sees_its_rows_only(room: Room) -> None
         with pytest.raises(NotFoundError, match=f"no list '{missing}'"):
             room.lists.get(elsewhere, missing)
     assert room.lists.all(elsewhere) == ([], False)
+
+
+def test_an_error_tells_no_values_of_people_outside(tmp_path: Path, database: Database) -> None:
+    store = ScoreStore(tmp_path)
+    everybody = random_users(300)
+    phones = pa.array([f"tel {place}" for place in range(300)])
+    write_table(store, everybody.append_column("attribute_phone", phones))
+    room = room_of(store, database)
+    with pytest.raises(ListError) as caught:
+        room.lists.create(HANGZHOU, criteria(1, quotas={"attribute_phone": {"tel": 1}}), now=NOW)
+    regions = dict(zip(phones.to_pylist(), everybody["attribute_region"].to_pylist(), strict=True))
+    told = [text.strip(" .") for text in str(caught.value).partition("choose from ")[2].split(",")]
+    assert {regions[text] for text in told} == {"Hangzhou"}
 
 
 def test_what_the_batch_does_not_know_is_an_error(room: Room) -> None:

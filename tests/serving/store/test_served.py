@@ -1,7 +1,10 @@
+import errno
+import hashlib
 import logging
 import threading
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
@@ -89,6 +92,25 @@ def test_a_spoilt_batch_is_read_again_only_after_a_while(
     caplog.clear()
     assert served.refresh().manifest != second
     assert caplog.text == ""
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 61)
+    assert served.refresh().manifest == second
+
+
+@pytest.mark.parametrize("what", ["pointer", "file"])
+def test_a_disk_that_cannot_be_read_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    store = ScoreStore(tmp_path)
+    first = write_users(store, USERS)
+    served = Served(store)
+    _ = served.batch
+    second = write_users(store, USERS)
+
+    def broken(*_: object, **__: object) -> NoReturn:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(*((Path, "read_text") if what == "pointer" else (hashlib, "file_digest")), broken)
+        assert served.refresh().manifest == first
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
     assert served.refresh().manifest == second
