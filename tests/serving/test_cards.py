@@ -141,8 +141,8 @@ def test_what_operations_know_stands_on_the_card(cards: Cards, database: Databas
 
 def put_on_list(database: Database, list_id: str, user: str, at: datetime) -> None:
     made: dict[str, Any] = {"list_id": list_id, "name": None, "created_at": at, "created_by": "k1",
-            "expires_at": at + timedelta(days=14), "batch": "b", "model_version": "koc/1", "as_of": at, "criteria": {}, "rows": 1,
-            "shortfalls": [], "checksum": "c"}  # fmt: skip
+            "expires_at": at + timedelta(days=14), "batch": "b", "model_version": "koc/1", "as_of": at, "criteria": {},
+            "rows": 1, "shortfalls": [], "checksum": "c"}  # fmt: skip
     required = {c.name for c in candidate_lists.c if not c.nullable and c.default is None and c.server_default is None}
     assert required <= set(made), required - set(made)
     with database.write() as connection:
