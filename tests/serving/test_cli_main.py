@@ -17,10 +17,10 @@ def test_every_command_is_listed() -> None:
     ran = koc("--help")
     assert ran.status == 0
     assert COMMANDS == [
-        "init", "validate", "simulate", "backtest", "replay", "tune",
-        "train", "models", "score", "candidates", "dictionary", "demo"
+        "init", "validate", "simulate", "backtest", "replay", "tune", "train", "models", "score", "candidates", "card",
+        "communities", "slices", "dictionary", "demo", "serve", "worker", "audit", "backup", "restore",
     ]  # fmt: skip
-    for name in COMMANDS:
+    for name in (*COMMANDS, "keys", "jobs"):
         assert f" {name} " in ran.out
 
 

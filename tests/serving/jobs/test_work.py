@@ -140,10 +140,10 @@ def test_a_list_job_makes_one_list_however_often_it_is_begun(run: Run, store: Sc
     with pytest.raises(Cancelled):
         run(job, until=lambda step: step == "members")
     lists = Lists(run.database, Served(store), run.settings)
-    assert lists.all(LOCAL) == []
+    assert lists.all(LOCAL) == ([], False)
     result = run(job)
     assert run(job) == result
-    (made,) = lists.all(LOCAL)
+    (made,), _ = lists.all(LOCAL)
     assert (made.list_id, made.name, made.rows, made.batch) == (job.job_id, "spring", 50, store.current().batch)
     assert result == {"list_id": job.job_id, "rows": 50, "batch": made.batch, "checksum": made.checksum}
 
