@@ -95,6 +95,7 @@ HEAVY = {
     "sqlalchemy": {
         *("serving/state/", "serving/access/", "serving/lists/", "serving/outreach/", "serving/jobs/"),
         *("serving/api/problems.py", "serving/api/security.py", "serving/api/routes_health.py", "serving/cards.py"),
+        "serving/gate.py",
     },
     "fastapi": {"serving/api/"},
 }

@@ -20,6 +20,7 @@ from tests.files import dataset_of, write_csv
 class Block:
     name: str
     needs: Mapping[str, tuple[str, ...]]
+    any_of: tuple[Mapping[str, tuple[str, ...]], ...] = ()
 
 
 BLOCKS = (
