@@ -159,7 +159,8 @@ def test_without_evidence_of_influence_the_likeliest_leavers_come_first(
 ) -> None:
     churn_only = replace(said, margin=None, follow_ups=None)
     found = score_users(trained.bundle.hybrid, frame, churn_only, timeline.snapshot(trained.bundle.as_of))
-    assert found.column_names == ["user_id", "churn_probability", "stage"]
+    assert {"user_id", "churn_probability", "stage"} <= {*found.column_names}
+    assert not {"koc_score", "koc_percentile", "reason"} & {*found.column_names}
     assert explained(found).to_pylist() == []
     values = found["churn_probability"].to_pylist()
     known = [value for value in values if value is not None]
@@ -185,7 +186,7 @@ def test_attributes_are_those_of_the_date(trained: Trained) -> None:
     timeline = Timeline(tables)
     found = score_users(trained.bundle.hybrid, timeline.frame(day(60)), Said({}, None, None), timeline.snapshot(day(60)))
     rows = {row["user_id"]: row for row in found.to_pylist()}
-    assert found.column_names == ["user_id", "stage", "attribute_region", "attribute_tier"]
+    assert [name for name in found.column_names if name.startswith("attribute_")] == ["attribute_region", "attribute_tier"]
     assert (rows["u00"]["attribute_region"], rows["u00"]["attribute_tier"]) == ("Hangzhou", None)
     assert (rows["u01"]["attribute_region"], rows["u01"]["attribute_tier"]) == (None, "gold")
     assert rows["u02"]["attribute_tier"] is None
