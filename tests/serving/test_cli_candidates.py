@@ -130,7 +130,7 @@ def test_any_column_filters_the_list(scored: Scored) -> None:
     ("arguments", "message"),
     [
         (("--category", "nothing"), "error nobody moved anybody in category 'nothing'; choose from "),
-        (("--where", "roles=x"), "error the current scores have no roles to filter by; choose from koc_score, "),
+        (("--where", "mood=x"), "error the current scores have no mood to filter by; choose from "),
         (("--where", "stage"), "error 'stage' is no filter; write it as attribute_region=Hangzhou, "),
         (("--stage", "nothing"), "error no user has stage 'nothing'; choose from "),
     ],

@@ -1,3 +1,4 @@
+import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -66,9 +67,13 @@ def run(database: Database, tmp_path: Path) -> Run:
 
 
 @pytest.fixture
-def trained_home(scored: Scored, market_file: Path, market: Tables, timeline: Timeline, run: Run) -> Iterator[Run]:
+def trained_home(
+    scored: Scored, market_file: Path, market: Tables, timeline: Timeline, run: Run, tmp_path: Path
+) -> Iterator[Run]:
     """Runs jobs where a model is registered, with the features of the session's market."""
-    run.settings = run.settings.model_copy(update={"home": scored.home, "dataset": market_file, "threads": 1})
+    # A copy: others read what is current at home.
+    home = Path(shutil.copytree(scored.home, tmp_path / "home"))
+    run.settings = run.settings.model_copy(update={"home": home, "dataset": market_file, "threads": 1})
     with sharing(timeline), pytest.MonkeyPatch.context() as patch:
         patch.setattr(work_file, "_tables", lambda _work, _dataset, steps: steps("reading") or market)
         yield run
