@@ -48,6 +48,11 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     brought    (parent, child, since)                        who brought whom first, when; see `features.cascades`
     chains     (user_id, member_id, level, since, value, value_{w})   see `features.cascades`
     """
+    return with_chains(with_ledger(snapshot))
+
+
+def with_ledger(snapshot: Snapshot) -> Snapshot:
+    """The snapshot with the derived tables of `prepare` up to the ledger: all that labels need, without chains."""
     engine = snapshot.engine
     given = snapshot
     if "share_responses" in snapshot:
@@ -66,7 +71,7 @@ def prepare(snapshot: Snapshot) -> Snapshot:
         snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
     if "pairs" in snapshot and "adoptions" in snapshot:
         snapshot = snapshot.with_tables(shared=engine.materialise(shared_adoptions(snapshot)))
-    return with_chains(snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot))))
+    return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
 
 
 def with_chains(snapshot: Snapshot) -> Snapshot:
@@ -81,7 +86,7 @@ def with_chains(snapshot: Snapshot) -> Snapshot:
 
 
 def ledger_alone(snapshot: Snapshot) -> Snapshot:
-    """The prepared snapshot without its other derived tables, which cannot be read any more: all that labels need."""
+    """A snapshot with its ledger, without its other derived tables, which cannot be read any more."""
     held = [name for name in DERIVED if name in snapshot]
     snapshot.engine.release(*(snapshot[name] for name in held))
     return snapshot.without_tables(*held)

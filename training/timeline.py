@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.labels import influence_labels, require_mature, stayed, tie_labels
-from features.prepare import ledger_alone, prepare
+from features.prepare import ledger_alone, prepare, with_ledger
 from features.snapshot import Snapshot, accounts_known, take_snapshot
 from features.splits import training_dates
 from features.tables import Tables
@@ -52,7 +52,7 @@ class Timeline:
         """The prepared snapshot at ``as_of``; ``people_as_of`` matters where identities are mapped."""
         people = self._people_known(as_of, people_as_of)
         if (as_of, people) not in self._snapshots:
-            self._snapshots[as_of, people] = self._prepared(as_of, people)
+            self._snapshots[as_of, people] = prepare(self._taken(as_of, people))
         return self._snapshots[as_of, people]
 
     def forget(self, as_of: datetime) -> None:
@@ -75,15 +75,15 @@ class Timeline:
         if key in self._snapshots:
             return self._snapshots[key]
         if key not in self._views:
-            self._views[key] = ledger_alone(self._prepared(*key))
+            self._views[key] = ledger_alone(with_ledger(self._taken(*key)))
         return self._views[key]
 
     def _people_known(self, as_of: datetime, people_as_of: datetime | None) -> datetime:
         return (people_as_of or as_of) if "identities" in self.tables.tables else as_of
 
-    def _prepared(self, as_of: datetime, people: datetime) -> Snapshot:
+    def _taken(self, as_of: datetime, people: datetime) -> Snapshot:
         self.progress("the truth: ledger" if as_of == END_OF_TIME else f"{as_of:%Y-%m-%d}: snapshot and ledger")
-        return prepare(take_snapshot(self.tables, as_of, people_as_of=people))
+        return take_snapshot(self.tables, as_of, people_as_of=people)
 
     def frame(self, as_of: datetime) -> Frame:
         """Features of all users with an act before ``as_of``, with their ties and purchases."""
