@@ -127,18 +127,22 @@ def _touches(snapshot: Snapshot) -> ir.Table | None:
     )
 
 
-def named_responses(snapshot: Snapshot) -> ir.Table:
-    """Responses with the sharer and the item of the share that they name, where they give none themselves."""
+def with_share(snapshot: Snapshot) -> ir.Table:
+    """Responses with ``shared_by`` and ``shared_item``: sharer and item of the share that they name, null without one."""
     responses = snapshot["share_responses"]
     if not (snapshot.has("share_responses", "share_id") and "shares" in snapshot):
-        return responses
+        return responses.mutate(shared_by=ibis.null("string"), shared_item=ibis.null("string"))
     shares = snapshot["shares"]
     named = shares.select(share_key=shares.share_id, shared_by=shares.sharer_id, shared_item=shares.item_id)
-    responses = responses.left_join(named, responses.share_id == named.share_key)
-    return responses.mutate(
-        sharer_id=responses.sharer_id.coalesce(responses.shared_by),
-        item_id=responses.item_id.coalesce(responses.shared_item),
-    )
+    return responses.left_join(named, responses.share_id == named.share_key).drop("share_key")
+
+
+def named_responses(snapshot: Snapshot) -> ir.Table:
+    """Responses with the sharer and the item of the share that they name, where they give none themselves."""
+    rows = with_share(snapshot)
+    return rows.mutate(
+        sharer_id=rows.sharer_id.coalesce(rows.shared_by), item_id=rows.item_id.coalesce(rows.shared_item)
+    ).drop("shared_by", "shared_item")
 
 
 def _touch(rows: ir.Table, influencer: str, influenced: str, at: str, strength: ir.Value) -> ir.Table:

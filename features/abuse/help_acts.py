@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import ibis
 import ibis.expr.types as ir
 import numpy as np
 import numpy.typing as npt
 
+from features.ledger import with_share
 from features.local_time import to_local
 from features.snapshot import Snapshot
 
@@ -14,6 +14,8 @@ Ints = npt.NDArray[np.int64]
 
 NEEDS = {"share_responses": ("responder_id",)}
 REGISTER, HELP = "register", "help"
+HELPS_A_DAY = 3
+"""Friends whom one may help a day; the usual rule of such campaigns, as is one help per friend and product."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class HelpActs:
 
 def help_acts(snapshot: Snapshot) -> HelpActs:
     """Every response to somebody else's share that is no purchase, by whom and to whom."""
-    rows = named_responses(snapshot)
+    rows = with_named_sharer(snapshot)
     bought = (rows.action == "buy").fill_null(False)
     rows = rows.filter(~bought, rows.named_sharer.notnull(), rows.responder_id != rows.named_sharer)
     moment = to_local(rows.responded_at, snapshot.source.dataset.zone, snapshot.as_of)
@@ -61,11 +63,7 @@ def help_acts(snapshot: Snapshot) -> HelpActs:
     return HelpActs(users, actor[order], target[order], item[order], at[order], registers[order], helps[order])
 
 
-def named_responses(snapshot: Snapshot) -> ir.Table:
+def with_named_sharer(snapshot: Snapshot) -> ir.Table:
     """``share_responses`` with ``named_sharer``: the sharer that the row names, else the one of its share."""
-    responses = snapshot["share_responses"]
-    if not (snapshot.has("share_responses", "share_id") and "shares" in snapshot):
-        return responses.mutate(named_sharer=responses.sharer_id)
-    shares = snapshot["shares"].select(share_key="share_id", shared_by="sharer_id")
-    joined = responses.left_join(shares, responses.share_id == shares.share_key)
-    return joined.mutate(named_sharer=ibis.coalesce(joined.sharer_id, joined.shared_by)).drop("share_key", "shared_by")
+    rows = with_share(snapshot)
+    return rows.mutate(named_sharer=rows.sharer_id.coalesce(rows.shared_by)).drop("shared_by", "shared_item")

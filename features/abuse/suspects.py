@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from features.abuse.bots import REGULAR, bot_regularity
 from features.abuse.fraudar import dense_blocks
-from features.abuse.help_acts import HelpActs, Ints, help_acts, named_responses
+from features.abuse.help_acts import HELPS_A_DAY, HelpActs, Ints, help_acts, with_named_sharer
 from features.abuse.puppets import find_puppets
 from features.abuse.rings import LEAST_TIMES, mutual_rings, pair_counts
 from features.local_time import to_local
@@ -22,9 +22,6 @@ PUPPET, BOT, RING, BLOCK, RULE, MAIN = (
 CODES = (PUPPET, BOT, RING, BLOCK, RULE)
 """What is held against an account, the gravest first; of several the first one counts. ``MAIN`` is nothing against anybody:
 the account of a person to whom others belong, who keeps the one score."""
-
-HELPS_A_DAY = 3
-"""Friends whom one may help a day; the usual rule of such campaigns, as is one help per friend and product."""
 
 LEAST_BREAKS = 5
 """Broken rules from which somebody is held to account: clocks of tables differ, and campaigns differ in their rules."""
@@ -131,7 +128,7 @@ def without_inflation(snapshot: Snapshot) -> Snapshot:
     owners = accounts.select("cluster", user_id="cluster").distinct()
     persons = ibis.union(accounts.select("user_id", "cluster"), owners.select("user_id", "cluster"))
     rings = named.filter(named.code == RING).select("user_id", "cluster")
-    responses = named_responses(snapshot).anti_join(bots, [("responder_id", "actor_key")])
+    responses = with_named_sharer(snapshot).anti_join(bots, [("responder_id", "actor_key")])
     for clusters in (persons, rings):
         responses = _across(responses, clusters, "responder_id", "named_sharer")
     kept = {"share_responses": responses.select(snapshot["share_responses"].columns)}

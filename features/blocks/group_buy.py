@@ -3,14 +3,11 @@
 import ibis
 import ibis.expr.types as ir
 
+from features.abuse.help_acts import HELP, HELPS_A_DAY
 from features.blocks.block import block, ratio
 from features.ledger import named_responses, with_subject
 from features.local_time import to_local
 from features.snapshot import Snapshot
-
-HELP = "help"
-HELPS_A_DAY = 3
-"""Friends whom one user may help on one day, by the usual rule of bargains."""
 
 
 @block({"group_buys": (), "group_buy_members": ()})

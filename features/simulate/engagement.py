@@ -79,6 +79,15 @@ def _present(memberships: Memberships, groups: Groups, truth: Truth) -> tuple[In
     return begin, np.maximum(end, begin)
 
 
+def _members_each(group: Ints, groups: Groups, memberships: Memberships) -> tuple[Ints, Ints]:
+    """For each of ``group`` (n,) its members: place in ``group``, and row of ``memberships``, one pair per member."""
+    by_group = np.argsort(memberships.community, kind="stable")
+    start = np.searchsorted(memberships.community[by_group], np.arange(groups.size + 1))
+    size = start[group + 1] - start[group]
+    place = np.repeat(np.arange(group.size), size)
+    return place, by_group[np.repeat(start[group] - np.cumsum(size) + size, size) + np.arange(place.size)]
+
+
 def _messages(
     groups: Groups, memberships: Memberships, truth: Truth, season: Season, scale: float, rng: np.random.Generator
 ) -> Engagements:
@@ -100,11 +109,7 @@ def _bursts(groups: Groups, memberships: Memberships, truth: Truth, scale: float
     noisy = np.flatnonzero(groups.noisy)
     packet = np.repeat(noisy, rng.poisson(_BURSTS_A_YEAR * scale, noisy.size))
     at = (rng.random(packet.size) * (truth.settings.end - DAY)).astype(np.int64)
-    by_group = np.argsort(memberships.community, kind="stable")
-    start = np.searchsorted(memberships.community[by_group], np.arange(groups.size + 1))
-    size = start[packet + 1] - start[packet]
-    burst = np.repeat(np.arange(packet.size), size)
-    row = by_group[np.repeat(start[packet] - np.cumsum(size) + size, size) + np.arange(burst.size)]
+    burst, row = _members_each(packet, groups, memberships)
     begin, end = _present(memberships, groups, truth)
     moment = at[burst] + (rng.random(burst.size) * _BURST_SECONDS).astype(np.int64)
     there = (begin[row] <= at[burst]) & (moment + 20 < end[row]) & (rng.random(row.size) < _BURST_JOINS)
@@ -177,11 +182,7 @@ def _offline(groups: Groups, memberships: Memberships, scale: float, truth: Trut
     weeks = max(truth.settings.days // 7 - 1, 1)
     saturday = (5 - truth.settings.start.weekday()) % 7
     at = (rng.integers(0, weeks, event.size) * 7 + saturday) * DAY + 14 * HOUR
-    by_group = np.argsort(memberships.community, kind="stable")
-    start = np.searchsorted(memberships.community[by_group], np.arange(groups.size + 1))
-    size = start[event + 1] - start[event]
-    which = np.repeat(np.arange(event.size), size)
-    row = by_group[np.repeat(start[event] - np.cumsum(size) + size, size) + np.arange(which.size)]
+    which, row = _members_each(event, groups, memberships)
     begin, end = _present(memberships, groups, truth)
     moment = at[which] + (rng.random(which.size) * HOUR).astype(np.int64)
     came = (begin[row] <= at[which]) & (moment < end[row]) & (rng.random(row.size) < _OFFLINE_SHARE)

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Depends, Form, Path, Query, Response, UploadFile
 
 from features.errors import ListError
 from serving.access.principal import Principal, Scope
+from serving.api.answers import as_json
 from serving.api.problems import errors
-from serving.api.routes_outreach import as_json, reported
+from serving.api.routes_outreach import reported
 from serving.api.schemas_outreach import ApplicationPage, ApplicationShape, Report, RosterBody
 from serving.api.security import Needs, Operator, Reader
 from serving.api.services import Given, RequestId

@@ -1,6 +1,5 @@
 """Candidate lists: made, read, exported, worked and explained."""
 
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -8,10 +7,11 @@ import orjson
 from fastapi import APIRouter, Form, Path, Query, Response, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from features.errors import ListError
 from serving.access.principal import Principal
+from serving.api.answers import as_json
 from serving.api.problems import errors
 from serving.api.schemas_lists import (
     AssignBody,
@@ -190,10 +190,6 @@ def eligibility(services: Given, principal: Reader, body: EligibilityBody) -> Re
     return as_json(services.eligibility.check(principal, body.criteria, body.user_id))
 
 
-def as_json(value: Any, status: int = 200) -> Response:
-    return Response(orjson.dumps(value, default=_plain), status, media_type="application/json")
-
-
 def _made(services: Services, principal: Principal, request_id: str | None, body: NewList, excluded: Any) -> Response:
     if body.criteria.size > MOST_AT_ONCE:
         raise ListError(
@@ -214,11 +210,3 @@ def _told(found: CandidateList, *, brief: bool = False) -> dict[str, Any]:
     if brief and "user_ids" in criteria.get("exclude", {}):
         criteria["exclude"].pop("user_ids")
     return {**vars(found), "criteria": criteria}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} is not JSON")

@@ -1,10 +1,10 @@
 """Contacts and outcomes come in, results of lists go out."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
 from fastapi import APIRouter, Header, Path, Response
 
+from serving.api.answers import as_json
 from serving.api.problems import errors, problem
 from serving.api.schemas_outreach import Contacts, OutcomesBody, Report, ResultsShape
 from serving.api.security import Operator, Reader
@@ -78,8 +78,3 @@ def reported(posted: Posted, request_id: str | None) -> Response:
     said = "; ".join(one.remedy for one in posted.rejected[:SHOWN])
     more = f"; and {len(posted.rejected) - SHOWN:,} more" if len(posted.rejected) > SHOWN else ""
     return problem(status, f"{said}{more}", request_id=request_id, kind="nothing-kept", errors=found)
-
-
-def as_json(value: Any, status: int = 200) -> Response:
-    # Some keys are members of a StrEnum.
-    return Response(orjson.dumps(value, option=orjson.OPT_NON_STR_KEYS), status, media_type="application/json")

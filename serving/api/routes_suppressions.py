@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
+from serving.api.answers import as_json
 from serving.api.problems import errors
-from serving.api.routes_outreach import as_json
 from serving.api.schemas_outreach import (
     Erase,
     ErasedShape,

@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response, UploadFile
 
+from serving.api.answers import as_json
 from serving.api.problems import errors
-from serving.api.routes_lists import as_json
 from serving.api.schemas_lists import ReturnedShape, StaffShape, WorklistShape
 from serving.api.security import Operator, Reader
 from serving.api.services import Given, RequestId

@@ -12,7 +12,7 @@ from serving.access.audit import Audit
 from serving.access.principal import Principal, Scope
 from serving.outreach.people import People, outside_scope, turns
 from serving.outreach.posted import SKEW, Moment, Posted, Refused, Text, Why
-from serving.outreach.suppressions import Cause, entries_of
+from serving.outreach.suppressions import erased
 from serving.state.database import Database
 from serving.state.tables import roster
 
@@ -66,18 +66,18 @@ class Roster:
             users = _users(connection, records)
             named = list({*users.values(), *(record.user_id for record in records if record.user_id)})
             inside = self.people.inside(principal, named)
-            erased = _erased(connection, [*named, *{record.inviter_id for record in records if record.inviter_id}])
-            linked = {external: user for external, user in users.items() if user in inside and user not in erased}
+            gone = erased(connection, [*named, *{record.inviter_id for record in records if record.inviter_id}])
+            linked = {external: user for external, user in users.items() if user in inside and user not in gone}
             new: dict[str, dict[str, Any]] = {}
             for place, record in enumerate(records):
                 user = record.user_id or users.get(record.external_id)
-                why = self._refusal(principal, record, user, user in inside, user in erased, users, now)
+                why = self._refusal(principal, record, user, user in inside, user in gone, users, now)
                 if why is not None:
                     posted.rejected.append(Refused(place, record.external_id, record.user_id or "", *why))
                     continue
                 row = {**record.model_dump(), "key": record.key, "user_id": user}
                 inviter = linked.get(record.inviter_id or "", record.inviter_id)
-                row["inviter_id"] = None if inviter in erased else inviter
+                row["inviter_id"] = None if inviter in gone else inviter
                 old = new.get(record.key) or kept.get(record.key)
                 told = {name: value for name, value in row.items() if value is not None}
                 if old is not None and all(old[name] == value for name, value in told.items()):
@@ -144,14 +144,6 @@ def _users(connection: sa.Connection, records: Sequence[ExternalContact]) -> dic
     for record in records:
         if record.user_id is not None:
             found.setdefault(record.external_id, record.user_id)
-    return found
-
-
-def _erased(connection: sa.Connection, users: Sequence[str]) -> set[str]:
-    found: set[str] = set()
-    for some in turns(users):
-        entries = entries_of(connection, some).items()
-        found |= {user for user, own in entries if any(one.kind is Cause.ERASED for one in own)}
     return found
 
 

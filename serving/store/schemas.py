@@ -2,6 +2,8 @@
 
 import pyarrow as pa
 
+from features.groups.columns import FACTS
+
 USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
 COMMUNITIES = "communities.parquet"
 FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
@@ -24,40 +26,14 @@ TIES_SCHEMA = pa.schema(
 """Columns of the ties of a batch; see `serving.scores.tie_scores`."""
 
 COMMUNITIES_SCHEMA = pa.schema(
-    {
-        "community_id": pa.string(),
-        "source": pa.string(),
-        "kind": pa.string(),
-        "origin": pa.string(),
-        "space": pa.string(),
-        "members": pa.int64(),
-        "size_band": pa.string(),
-        "active_share": pa.float64(),
-        "value_per_head": pa.float64(),
-        "messages_per_head": pa.float64(),
-        "inside_ties": pa.int64(),
-        "density": pa.float64(),
-        "centralisation": pa.float64(),
-        "brokers": pa.int64(),
-        "broker_id": pa.string(),
-        "broker_share": pa.float64(),
-        "strangers_share": pa.float64(),
-        "known_at_join": pa.float64(),
-        "meetings": pa.int64(),
-        "new_tie_rate": pa.float64(),
-        "leader_id": pa.string(),
-        "leaderless": pa.bool_(),
-        "alive": pa.bool_(),
-        "silent_days": pa.float64(),
-        "survival_90d": pa.float64(),
-        "survival_base_rate": pa.float64(),
-        "survival_counted": pa.int64(),
-        "rated": pa.int64(),
-        "expected_leavers": pa.float64(),
-        "leave_rate": pa.float64(),
-        "candidate_id": pa.string(),
-        "candidate_moves": pa.float64(),
-    }
+    [
+        *FACTS,
+        pa.field("rated", pa.int64()),
+        pa.field("expected_leavers", pa.float64()),
+        pa.field("leave_rate", pa.float64()),
+        pa.field("candidate_id", pa.string()),
+        pa.field("candidate_moves", pa.float64()),
+    ]
 )
 """Columns of the communities of a batch; see `serving.communities.communities_of`."""
 
