@@ -24,8 +24,7 @@ from features.engine import DuckDB
 from features.intake.open_tables import open_tables
 from features.labels import influence_labels
 from features.prepare import prepare
-from features.schema import RECORDED_AT, TABLES
-from features.simulate.dataset_file import MAPPED
+from features.schema import RECORDED_AT, TABLES, Column, Kind, TableSpec
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
 from features.snapshot import take_snapshot
@@ -38,9 +37,6 @@ from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 
 pytestmark = pytest.mark.benchmark
-
-LATE = {"orders": ("refund_amount", "refunded_at"), "memberships": ("left_at", "left_at")}
-"""Columns of the simulated market that are known later than their row, and when."""
 
 
 def test_three_million_orders(tmp_path: Path) -> None:
@@ -125,7 +121,7 @@ def tell_again(market: Path, later: Path, dataset: Dataset) -> None:
     until = dataset.time.until
     assert until is not None
     later.mkdir()
-    for name in MAPPED:
+    for name in dataset.tables:
         rows = pq.read_table(market / f"{name}.parquet")
         rows = rows if TABLES[name].event_time is None else changed(name, rows, as_of, until - as_of, rng)
         pq.write_table(rows.take(rng.permutation(len(rows))), later / f"{name}.parquet")
@@ -136,29 +132,51 @@ def changed(name: str, rows: pa.Table, as_of: Any, left: timedelta, rng: np.rand
     clocks = [clock for clock in (spec.event_time, RECORDED_AT) if clock in rows.column_names]
     unknown = np.zeros(len(rows), bool)
     for clock in clocks:
-        unknown |= pc.fill_null(pc.greater_equal(rows[clock], pa.scalar(as_of, pa.timestamp("us"))), False).to_numpy()
+        unknown |= ~before(rows[clock], as_of, null=True)
     past, future = rows.filter(pa.array(~unknown)), rows.filter(pa.array(unknown))
-    if name in LATE:
-        value, clock = LATE[name]
-        hidden = pc.fill_null(pc.greater_equal(past[clock], pa.scalar(as_of, pa.timestamp("us"))), True)
-        moments = moments_from(as_of, left, len(past), rng)
-        past = replaced(past, clock, pc.if_else(hidden, moments, past[clock]))
-        if value != clock:
-            past = replaced(past, value, pc.if_else(hidden, pa.array(rng.integers(1, 10_000, len(past))), past[value]))
+    told = past
+    for column in spec.columns:
+        if column.revealed_by and column.name in past.column_names:
+            told = replaced(told, column.name, retold(past, spec, column, as_of, left, rng))
     kept = future.filter(pa.array(rng.random(len(future)) < 0.5))
     # Copies of rows of the past under new keys and later clocks: half of them learned of late, where the table tells.
-    copies = past.take(rng.integers(0, len(past), max(len(future) // 2, 1000)))
+    copies = told.take(rng.integers(0, len(past), max(len(future) // 2, 1000)))
     when = moments_from(as_of, left, len(copies), rng)
     late = pa.array(rng.random(len(copies)) < 0.5) if RECORDED_AT in clocks else pa.array(np.zeros(len(copies), bool))
     event = spec.event_time or ""
     copies = replaced(copies, event, pc.if_else(late, copies[event], when))
     if RECORDED_AT in clocks:
         copies = replaced(copies, RECORDED_AT, when)
-    for key in {"order_id", "share_id", "community_id"} & set(spec.key) & set(copies.column_names):
-        copies = replaced(copies, key, pa.array([f"later-{number}" for number in range(len(copies))]))
-    if name == "users":
-        copies = replaced(copies, "user_id", pa.array([f"later-{number}" for number in range(len(copies))]))
-    return pa.concat_tables([past, kept, copies])
+    key = [column for column in spec.key if spec[column].kind in (Kind.ID, Kind.USER)]
+    if len(key) == 1 and key[0] in copies.column_names:
+        copies = replaced(copies, key[0], pa.array([f"later-{number}" for number in range(len(copies))]))
+    return pa.concat_tables([told, kept, copies])
+
+
+def retold(
+    rows: pa.Table, spec: TableSpec, column: Column, as_of: Any, left: timedelta, rng: np.random.Generator
+) -> pa.ChunkedArray:
+    """A column that is known later than its row, with other values where the date could not see them."""
+    values = rows[column.name]
+    revealers = [name for name in column.revealed_by if name in rows.column_names]
+    hidden = ~before(pc.coalesce(*(rows[name] for name in revealers)), as_of, null=False)
+    if column.kind == Kind.TIME:
+        # A clock that was null must not hide what another column reveals.
+        others = {name for other in spec.columns if column.name in other.revealed_by for name in other.revealed_by}
+        for other in (others - {column.name}) & set(rows.column_names):
+            hidden &= ~(pc.is_null(values).to_numpy() & before(rows[other], as_of, null=False))
+        return pc.if_else(pa.array(hidden), moments_from(as_of, left, len(rows), rng), values)
+    drawn = {
+        Kind.FLAG: lambda: pa.array(rng.random(len(rows)) < 0.5),
+        Kind.TEXT: lambda: pa.array(rng.choice(["one", "two"], len(rows))),
+    }.get(column.kind, lambda: pa.array(rng.integers(1, 10_000, len(rows))))
+    return pc.if_else(pa.array(hidden), drawn().cast(values.type), values)
+
+
+def before(clock: pa.ChunkedArray, as_of: Any, *, null: bool) -> npt.NDArray[np.bool_]:
+    """Whether each moment lies before the date; ``null`` where there is none."""
+    known: npt.NDArray[np.bool_] = pc.fill_null(pc.less(clock, pa.scalar(as_of, pa.timestamp("us"))), null).to_numpy()
+    return known
 
 
 def replaced(rows: pa.Table, column: str, values: Any) -> pa.Table:
