@@ -3,7 +3,6 @@
 from collections.abc import Callable, Coroutine
 from typing import Any
 
-import numpy as np
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -74,15 +73,11 @@ router.add_api_route(
 def filters(services: Given, principal: Reader) -> list[FilterColumn]:
     """What filters may name: every column of numbers with its ends, every label with its values.
 
-    `category` and `reachable` may be named besides. A key with a row scope is told only the values of people whom it sees.
+    `category` and `reachable` may be named besides. A key with a row scope is told values and ends of people whom it sees.
     """
-    found, batch = [], services.served.batch
-    who = seen(batch, principal) if principal.row_scope else None
-    for info in batch.columns.values():
-        if info.filterable:
-            values = info.values
-            if who is not None and info.kind == "label":
-                codes = np.unique(batch.codes(info.name)[who]).tolist()
-                values = tuple(values[code] for code in codes if code < len(values))
-            found.append(FilterColumn.model_validate({**vars(info), "values": values[:MOST_VALUES]}))
-    return found
+    batch = services.served.batch
+    asked = [info for info in batch.columns.values() if info.filterable]
+    if principal.row_scope:
+        who = seen(batch, principal)
+        asked = [batch.info(info.name, who) for info in asked]
+    return [FilterColumn.model_validate({**vars(info), "values": info.values[:MOST_VALUES]}) for info in asked]

@@ -13,12 +13,12 @@ from features.errors import ListError
 from serving.access.principal import Principal
 from serving.lists import payload
 from serving.lists.batch_ties import batch_ties
-from serving.lists.criteria import REST, ListCriteria
+from serving.lists.criteria import REST, ListCriteria, plain
 from serving.lists.diversity import Cliques, Followers
 from serving.lists.eligibility import Cause, Eligible, by_operations, by_scores
 from serving.lists.holdout import CONTACT, HOLDOUT, Arm, held_out, salt_of, unit_of
 from serving.lists.objectives import scores
-from serving.lists.scope import Mask, seen
+from serving.lists.scope import Mask, known_scope, seen
 from serving.lists.selection import Codes, Limit, Rows, Scores, take, take_apart
 from serving.lists.shortfalls import Shortfall, shortfall
 from serving.store.batch import Batch
@@ -66,12 +66,13 @@ def prepare(batch: Batch, criteria: ListCriteria, principal: Principal) -> Prepa
     """Raises:
     ScoresError: a filter names what the batch does not have. ListError: so does a quota, diversity or the objective.
     """
-    category = criteria.filters.get("category")
+    category, within = criteria.filters.get("category"), known_scope(principal.row_scope, batch)
+    batch.require(plain(criteria.filters), within)
     score = scores(batch, criteria.objective, str(category) if category is not None else None)
     who = seen(batch, principal)
     quotas = tuple(_quota(batch, column, wanted, who) for column, wanted in criteria.quotas.items())
     diversity = tuple(_most_each(batch, column, most) for column, most in criteria.diversity.most_each.items())
-    eligible = by_scores(batch, criteria, who, score)
+    eligible = by_scores(batch, criteria, who, within, score)
     if criteria.diversity.most_per_clique is not None or criteria.diversity.least_overlap:
         batch_ties(batch)  # now, since other lists wait while this one is built
     rows = eligible.rows()

@@ -13,6 +13,7 @@ from serving.lists.scope import Mask
 from serving.lists.selection import Rows, Scores
 from serving.outreach.suppressions import blocked
 from serving.store.batch import Batch
+from serving.store.filters import Filters
 
 
 class Cause(StrEnum):
@@ -75,17 +76,22 @@ class Eligible:
         return {name: n for name, n in zip(self.causes, found, strict=True) if name not in ("", OUTSIDE) and n}
 
 
-def by_scores(batch: Batch, criteria: ListCriteria, seen: Mask, score: Scores) -> Eligible:
+def by_scores(batch: Batch, criteria: ListCriteria, seen: Mask, within: Filters | None, score: Scores) -> Eligible:
     """After what the batch alone tells: row scope, filters, named rules, and whether there is a score.
+
+    within: the row scope as `serving.lists.scope.known_scope` tells it.
 
     Raises:
         ScoresError: an unknown column or value in a filter.
     """
     eligible = Eligible(len(batch))
     eligible.leave_out(OUTSIDE, ~seen)
-    eligible.leave_out(Cause.FILTERS, ~batch.mask(plain(criteria.filters)))
-    for name, filters in criteria.rules.items():
-        eligible.leave_out(rule(name), ~batch.mask(plain(filters)))
+    asked = {str(Cause.FILTERS): criteria.filters} | {rule(name): filters for name, filters in criteria.rules.items()}
+    for cause, filters in asked.items():
+        batch.require(plain(filters), within)
+        # Of nobody no value is known, so that none can be named wrongly.
+        if within is not None:
+            eligible.leave_out(cause, ~batch.mask(plain(filters)))
     eligible.leave_out(Cause.UNRATED, np.isnan(score))
     return eligible
 

@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 import numpy as np
 import sqlalchemy as sa
 
-from serving.access.principal import Principal, RowScope
+from serving.access.principal import Principal
+from serving.lists.scope import known_scope
 from serving.lists.selection import Rows
 from serving.outreach.suppressions import blocked
 from serving.state.database import Database
 from serving.state.tables import suppressions
 from serving.store.batch import Batch
-from serving.store.filters import CATEGORY, REACHABLE, Filters
+from serving.store.filters import REACHABLE, Filters
 
 LOOK_SECONDS = 1.0
 """Between two looks at whether suppressions have changed."""
@@ -41,8 +42,8 @@ class Previews:
             ScoresError: an unknown column or value.
         """
         within = known_scope(principal.row_scope, batch)
+        batch.require(filters, within)
         if within is None:
-            batch.mask(filters)  # a filter that names nothing is an error for every key
             return NOBODY
         channel = filters.get(REACHABLE)
         out = self._stopped(batch, channel if isinstance(channel, str) else None)
@@ -74,18 +75,3 @@ class Previews:
                 rows = batch.rows_of(entries["user_id"].to_pylist())
                 self._rows[key] = rows[rows >= 0]
             return self._rows[key]
-
-
-def known_scope(scope: RowScope, batch: Batch) -> Filters | None:
-    """A row scope as filters of ``batch``, without values that nobody has; None where it shows nobody."""
-    found: dict[str, list[str]] = {}
-    for column, values in scope.items():
-        if column in (CATEGORY, REACHABLE):
-            found[column] = list(values)
-            continue
-        info = batch.columns.get(column)
-        known = [value for value in values if info is not None and value in info.values]
-        if not known:
-            return None
-        found[column] = known
-    return found

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import ScoresError
-from serving.access.principal import Principal
+from serving.access.principal import Principal, RowScope
 from serving.store.batch import Batch
-from serving.store.filters import CATEGORY, REACHABLE
+from serving.store.filters import CATEGORY, REACHABLE, Filters
 
 Mask = npt.NDArray[np.bool_]
 
@@ -28,6 +28,12 @@ def seen(batch: Batch, principal: Principal) -> Mask:
                 continue
         mask &= of
     return mask
+
+
+def known_scope(scope: RowScope, batch: Batch) -> Filters | None:
+    """A row scope as filters of ``batch``, without values that the batch does not have; None where it shows nobody."""
+    found = {column: [value for value in values if batch.has(column, value)] for column, values in scope.items()}
+    return found if all(found.values()) else None
 
 
 def seen_in(table: pa.Table, principal: Principal) -> Mask:

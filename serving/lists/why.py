@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -15,7 +16,7 @@ from serving.lists.criteria import REST, ListCriteria, plain
 from serving.lists.eligibility import Cause, rule
 from serving.lists.lists import CandidateList, Lists
 from serving.lists.objectives import scores
-from serving.lists.scope import seen
+from serving.lists.scope import known_scope, seen
 from serving.outreach.suppressions import blocked, erased
 from serving.store.batch import Batch
 from serving.store.filters import CATEGORY
@@ -111,7 +112,11 @@ class Eligibility:
             yield Rule(IN_BATCH, False, f"{user_id} has no scores in batch {batch.manifest.batch}")
             return
         yield Rule(IN_BATCH, True, f"{user_id} has scores in batch {batch.manifest.batch}")
-        yield from _of_filters(batch, criteria, row)
+        # The filters of a list are those of whoever made it; those of a question are the asker's own.
+        if record is None:
+            for filters in (criteria.filters, *criteria.rules.values()):
+                batch.require(plain(filters), known_scope(principal.row_scope, batch))
+        yield from _of_filters(batch, criteria, row, gone_is_failed=record is not None)
         category = criteria.filters.get(CATEGORY)
         score = float(scores(batch, criteria.objective, None if category is None else str(category))[row])
         yield Rule(Cause.UNRATED, not np.isnan(score), f"{criteria.objective.value} is {score:g}")
@@ -182,19 +187,26 @@ def _places(name: str, have: int, most: int, value: str | None) -> Rule:
     return Rule(name, have < most, f"{have} of {most} places of {value!r} are taken")
 
 
-def _of_filters(batch: Batch, criteria: ListCriteria, row: int) -> Iterator[Rule]:
+def _of_filters(batch: Batch, criteria: ListCriteria, row: int, *, gone_is_failed: bool) -> Iterator[Rule]:
     for name, condition in plain(criteria.filters).items():
         if name != CATEGORY:
-            yield _filter(batch, f"{Cause.FILTERS}: {name}", {name: condition}, row)
+            yield _filter(batch, f"{Cause.FILTERS}: {name}", {name: condition}, row, gone_is_failed)
     for name, filters in criteria.rules.items():
-        yield _filter(batch, rule(name), plain(filters), row)
+        yield _filter(batch, rule(name), plain(filters), row, gone_is_failed)
 
 
-def _filter(batch: Batch, name: str, filters: dict[str, object], row: int) -> Rule:
+def _filter(batch: Batch, name: str, filters: dict[str, Any], row: int, gone_is_failed: bool) -> Rule:
+    """``gone_is_failed``: nobody passes what the batch does not know any more; else it is an error."""
     columns = [column for column in filters if column in batch.columns]
     has = batch.table(np.array([row]), columns).to_pylist()[0] if columns else {}
     told = ", ".join(f"{column} is {value!r}" for column, value in has.items())
-    return Rule(name, bool(batch.mask(filters)[row]), f"{told or 'by consent'}; asked for {filters}")  # type: ignore[arg-type]
+    try:
+        passed = bool(batch.mask(filters)[row])
+    except ScoresError:
+        if not gone_is_failed:
+            raise
+        passed = False
+    return Rule(name, passed, f"{told or 'by consent'}; asked for {filters}")
 
 
 def _of_quotas(batch: Batch, criteria: ListCriteria, row: int) -> Iterator[Rule]:

@@ -1,8 +1,10 @@
 """One batch of scores, open for reading."""
 
+import json
 import operator
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache, reduce
+from dataclasses import replace
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +33,7 @@ from serving.store.filters import (
     unknown_column,
 )
 from serving.store.index import hash_ids, packed
+from serving.store.kept import kept
 from serving.store.manifest import read_manifest
 from serving.store.records import Records
 from serving.store.schemas import (
@@ -53,6 +56,9 @@ SCORE = "koc_score"
 CHANNELS = 16
 """Sets of channels whose consents are kept: a bit a user each."""
 
+OFFERS = 256
+"""Columns whose labels within some filters are kept."""
+
 RANKINGS = 8
 """Orders by category that are kept: 12 bytes a user each."""
 
@@ -73,8 +79,9 @@ class Batch:
         self._files = Files(folder, self.manifest)
         self._index = Arrays(self._files.mapped(INDEX))
         self._categories = Categories(self._index, len(self))
-        self._ranking = lru_cache(RANKINGS)(self._ranked)
-        self._reachable = lru_cache(CHANNELS)(self._consenting)
+        self._ranking = kept(RANKINGS, self._ranked)
+        self._reachable = kept(CHANNELS, self._consenting)
+        self._offered = kept(OFFERS, self._labels)
 
     def verify(self) -> "Batch":
         """Itself, after the checksums of all files, so that no answer meets a spoilt one.
@@ -104,6 +111,22 @@ class Batch:
             column = self._filterable.get(name)
             found[name] = ColumnInfo(name, self._index.strings(f"kind:{name}")[0]) if column is None else column.info
         return found
+
+    def info(self, column: str, who: NDArray[np.bool_]) -> ColumnInfo:
+        """What a column that filters may name holds of ``who`` (rows,).
+
+        Raises:
+            ScoresError: there is no such column, or it holds neither numbers nor labels.
+        """
+        found = self._filterable.get(column)
+        if found is None:
+            raise unknown_column(column, self.columns)
+        if isinstance(found, Label):
+            codes = np.unique(found.codes[who]).tolist()
+            return replace(found.info, values=tuple(found.labels[code] for code in codes if code < len(found.labels)))
+        known = found.values[who & ~np.isnan(found.values)]
+        ends = (float(known.min()), float(known.max())) if len(known) else (None, None)
+        return replace(found.info, lowest=ends[0], highest=ends[1])
 
     @cached_property
     def _filterable(self) -> Mapping[str, Label | Number]:
@@ -158,6 +181,37 @@ class Batch:
         if column is None:
             raise unknown_column(name, self.columns)
         return check_label(column, condition) if isinstance(column, Label) else check_number(column, condition)
+
+    def _labels(self, column: str, within: str) -> Sequence[str]:
+        """The values of a label that users within some filters (JSON) have, sorted."""
+        return self.info(column, self.mask(NO_FILTERS, json.loads(within))).values
+
+    def has(self, name: str, value: str) -> bool:
+        """Whether filters may ask for ``value`` in a column, a category or a channel."""
+        if name == CATEGORY:
+            return value in self._categories.names
+        try:
+            self._check(name, value)
+        except ScoresError:
+            return False
+        return True
+
+    def require(self, filters: Filters, within: Filters | None) -> None:
+        """Raises:
+        ScoresError: ``filters`` name a column, a category or a label that there is not ``within`` other filters, such as
+            what a key may see, and tells those that there are. None is nobody, of whom no value is known or wrong.
+        """
+        for name, condition in filters.items():
+            column = self._filterable.get(name)
+            if column is None and name not in (CATEGORY, REACHABLE):
+                raise unknown_column(name, self.columns)
+            if isinstance(column, Label) and within:
+                check_label(column, condition, self._offered(name, json.dumps(within)))
+        category, names = filters.get(CATEGORY), self._categories.names
+        if category is not None and str(category) not in names and within is not None:
+            seen = self.mask(NO_FILTERS, within)
+            known = [name for name in names if (self._categories.moved(name)[seen] > 0).any()]
+            raise self._categories.unknown(str(category), known)
 
     def _consenting(self, channels: tuple[str, ...]) -> Check:
         """Who consents to any of the channels: ``sms`` is ``consent_sms`` or ``consent_sms_PURPOSE`` for any purpose."""

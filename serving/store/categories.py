@@ -78,6 +78,12 @@ class Categories:
         found: Floats = np.bincount(rows[part], moved[part], self._size).astype(np.float64)
         return found
 
+    def unknown(self, category: str, known: Sequence[str]) -> ScoresError:
+        """The error for a category without a record; ``known``: those that it may tell of."""
+        if not self.names:
+            return ScoresError("the current scores know no category: their dataset maps no items.category")
+        return ScoresError(f"nobody moved anybody in category {category!r}; choose from {listed(category, known)}")
+
     @cached_property
     def _taste(self) -> Mapping[str, NDArray[np.float32]]:
         """What users, and the people around them, bought by category; zeros in batches that were written without."""
@@ -95,9 +101,7 @@ class Categories:
     def _part(self, category: str) -> slice:
         """Where the rows of a category lie."""
         if category not in self.names:
-            raise ScoresError(f"nobody moved anybody in category {category!r}; choose from {listed(category, self.names)}"
-                              if self.names else
-                              "the current scores know no category: their dataset maps no items.category")  # fmt: skip
+            raise self.unknown(category, self.names)
         starts = self._arrays["category:starts"]
         place = self.names.index(category)
         return slice(int(starts[place]), int(starts[place + 1]))

@@ -147,21 +147,21 @@ class Among(Check):
         return np.unpackbits(self._bits.view(np.uint8), count=self._size, bitorder="little").astype(bool)
 
 
-def check_label(column: Label, condition: Condition) -> Check:
-    """What a condition means for a column of labels.
+def check_label(column: Label, condition: Condition, offered: Sequence[str] | None = None) -> Check:
+    """What a condition means for a column of labels; ``offered``: the values that may be asked for, by default all.
 
     Raises:
         ScoresError: it is a range, or names a value that nobody has.
     """
-    name = column.info.name
+    name, told = column.info.name, column.labels if offered is None else offered
     if isinstance(condition, Mapping):
-        some_of = listed("", column.labels)
+        some_of = listed("", told)
         raise ScoresError(f"{name} holds no numbers, so {dict(condition)} says nothing; choose from {some_of}")
     codes = []
     for value in condition if isinstance(condition, Sequence) and not isinstance(condition, str) else (condition,):
         label = _label(value)
-        if label not in column.code_of:
-            raise ScoresError(f"no user has {name} {label!r}; choose from {listed(str(label), column.labels)}")
+        if label not in column.code_of or (offered is not None and label is not None and label not in offered):
+            raise ScoresError(f"no user has {name} {label!r}; choose from {listed(str(label), told)}")
         codes.append(column.code_of[label])
     return AnyOf(column, sorted(set(codes)))
 
@@ -185,9 +185,8 @@ def check_number(column: Number, condition: Condition) -> Check:
             return check_number(column, [None])
         case _ if _is_number(condition):
             return Between(column, condition, condition)  # type: ignore[arg-type]
-    info = column.info
     raise ScoresError(
-        f"{info.name} holds numbers from {info.lowest} to {info.highest}, which {condition!r} does not ask for; give "
+        f"{column.info.name} holds numbers, which {condition!r} does not ask for; give "
         '{"min": NUMBER, "max": NUMBER}, or one of the two'
     )
 

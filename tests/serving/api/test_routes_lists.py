@@ -74,6 +74,44 @@ def test_candidates_of_a_key_with_a_row_scope(client_of: Client) -> None:
     assert columns["attribute_tier"]["values"] == []
 
 
+def test_a_key_with_a_row_scope_learns_no_value_of_others(client_of: Client, services: Services) -> None:
+    client, nobody = (client_of("operate", attribute_region=[region]) for region in ("Wuhan", "Nowhere"))
+    alien, mixed = {"attribute_region": "Hangzhou"}, {"attribute_region": {"min": 1}}
+    for filters in (alien, mixed, {"attribute_region": "Atlantis"}):
+        criteria = {"size": 5, "filters": filters}
+        ruled = {"size": 5, "rules": {"rule": filters}}
+        for path, body in (
+            ("candidates", {"filters": filters}),
+            ("candidate-lists", {"criteria": criteria}),
+            ("candidate-lists", {"criteria": ruled}),
+        ):
+            answer = client.post(f"/v1/{path}", json=body)
+            assert (answer.status_code, "choose from Wuhan" in answer.text) == (422, True), answer.text
+            assert not any(region in answer.json()["detail"].split("choose")[1] for region in ("Hangzhou", "Suzhou"))
+            # Of nobody no value is known, so that none is told and none is wrong.
+            assert nobody.post(f"/v1/{path}", json=body).status_code in (200, 201)
+        assert nobody.post("/v1/candidates", json={"filters": filters}).json() == []
+    unknown = {"filters": {"attribute_city": "Wuhan"}}
+    assert nobody.post("/v1/candidates", json=unknown).status_code == 422
+    batch = services.served.batch
+    of = batch.values("attribute_region") == "Wuhan"
+    columns = {column["name"]: column for column in client.get("/v1/candidates/filters").json()}
+    score = batch.values("koc_score")[of]
+    assert [columns["koc_score"][end] for end in ("lowest", "highest")] == [score.min(), score.max()]
+    assert "holds numbers, which" in client.post("/v1/candidates", json={"filters": {"koc_score": "x"}}).json()["detail"]
+    moved = {name for name in ("beauty", "snacks", "toys") if (batch.category_moved(name)[of] > 0).any()}
+    told = client.post("/v1/candidates", json={"filters": {"category": "books"}}).json()["detail"].split("choose from ")[1]
+    assert set(told.split(", ")) == moved
+
+
+def test_a_scope_that_the_batch_does_not_know_shows_nobody(client_of: Client) -> None:
+    for scope in ({"category": ["books"]}, {"reachable": ["pigeon"]}, {"attribute_city": ["Wuhan"]}):
+        client = client_of("operate", **scope)
+        assert client.post("/v1/candidates", json={}).json() == []
+    some = client_of("read", category=["books", "toys"], reachable=["sms", "pigeon"])
+    assert some.post("/v1/candidates", json={"size": 50}).json()
+
+
 def test_a_list_is_made_paged_worked_exported_and_returned(client_of: Client, services: Services) -> None:
     client = client_of("operate")
     found = made(client, holdout=0.2, quotas={"attribute_region": {"Hangzhou": 40, "*": 5}}, size=50)

@@ -21,7 +21,7 @@ def pairs_of(ties: list[Tie]):  # type: ignore[no-untyped-def]
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [0, 3, 4]), (2, [0, 1, 3, 4]), (3, [0, 1, 2, 3, 4])])
-def test_no_more_than_most_of_a_triangle(most: int, expected: list[int]) -> None:
+def test_d69_no_more_than_most_of_a_triangle(most: int, expected: list[int]) -> None:
     # 0, 1 and 2 all know one another, in one direction each; 3 knows 2 alone.
     ties = [(0, 1), (1, 2), (2, 0), (3, 2)]
     assert take(np.arange(5), 5, keeper=Cliques(most, pairs_of(ties))).tolist() == expected

@@ -97,7 +97,7 @@ def test_whom_operations_may_not_contact_is_left_out_with_the_cause(by_hand: Cal
     assert made.criteria.exclude.user_ids == ("u8", "nobody", "u9")
 
 
-def test_quotas_and_their_gaps(by_hand: Callable[..., Room]) -> None:
+def test_d65_quotas_and_their_gaps(by_hand: Callable[..., Room]) -> None:
     regions = ["H", "H", "S", "H", "W", None]
     room = by_hand([{"user_id": f"u{place}", "attribute_region": region} for place, region in enumerate(regions)])
     quota = {"attribute_region": {"H": 2, "S": 3, "*": 1, "Nowhere": 1}}
@@ -115,7 +115,7 @@ def test_quotas_and_their_gaps(by_hand: Callable[..., Room]) -> None:
         room.lists.create(LOCAL, criteria(1, quotas={"koc_score": {"1": 2}}), now=NOW)
 
 
-def test_diversity_of_groups_cliques_and_audiences(by_hand: Callable[..., Room]) -> None:
+def test_d69_diversity_of_groups_cliques_and_audiences(by_hand: Callable[..., Room]) -> None:
     # a and b are tied; a and c reach the same person; d reaches another one.
     tied = ties(("b", "a"), ("a", "x"), ("c", "x"), ("d", "y"))
     people = [
@@ -228,7 +228,7 @@ def test_who_stops_halfway_leaves_nothing(room: Room) -> None:
         assert connection.execute(sa.select(sa.func.count()).select_from(reservations)).scalar_one() == 0
 
 
-def test_a_key_with_a_row_scope_lists_and_sees_its_rows_only(room: Room) -> None:
+def test_d59_a_key_with_a_row_scope_lists_and_sees_its_rows_only(room: Room) -> None:
     everybody = room.lists.create(LOCAL, criteria(100, exclude={"user_ids": ["secret"]}), now=NOW)
     mine = room.lists.create(HANGZHOU, criteria(1000), now=NOW)
     regions = room.lists.payload(mine).table(["attribute_region"])["attribute_region"].to_pylist()

@@ -106,7 +106,7 @@ def test_people_held_out_are_not_worked(room: Room) -> None:
         room.members.move(LOCAL, made.list_id, [out], State.ADDED, now=NOW)
 
 
-def test_every_state_is_reached_and_only_a_holdout_is_an_end() -> None:
+def test_d57_every_state_is_reached_and_only_a_holdout_is_an_end() -> None:
     reached = {state for following in NEXT.values() for state in following}
     assert reached == set(State) - {State.HELD_OUT}
     assert [state for state, following in NEXT.items() if not following] == [State.HELD_OUT]

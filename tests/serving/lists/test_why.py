@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from features.errors import NotFoundError
+from features.errors import NotFoundError, ScoresError
 from serving.access.principal import LOCAL
 from serving.lists.members import InTurn
 from serving.lists.people_file import excluded_in
@@ -73,6 +73,17 @@ def test_a_key_is_told_of_nobody_outside_of_its_rows(by_hand: Callable[..., Room
     room.served.refresh()
     with pytest.raises(NotFoundError):
         room.eligibility.why(HANGZHOU, made.list_id, "f")
+
+
+def test_values_are_told_of_people_who_are_seen_and_gone_ones_fail(by_hand: Callable[..., Room]) -> None:
+    room = by_hand(people())
+    for asked in (criteria(5, filters={"attribute_region": "Wuhan"}), criteria(5, rules={"x": {"attribute_region": "X"}})):
+        with pytest.raises(ScoresError, match="choose from Hangzhou$"):
+            room.eligibility.check(HANGZHOU, asked, "f")
+    made = room.lists.create(LOCAL, criteria(1, filters={"attribute_region": ["Hangzhou", "Wuhan"]}), now=NOW)
+    write_users(room.store, [{**one, "attribute_region": "Hangzhou"} for one in people()], keep=1)
+    room.served.refresh()
+    assert room.eligibility.why(HANGZHOU, made.list_id, "f").failing == "filters: attribute_region"
 
 
 def test_a_full_quota_and_a_clique_are_named(by_hand: Callable[..., Room]) -> None:

@@ -242,7 +242,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Batch:
          r"no user has attribute_city 'ciy29'; choose from city29, .*, city00.* \.\.\.$"),
         ({"attribute_city": {"min": 3}},
          r"attribute_city holds no numbers, so \{'min': 3\} says nothing; choose from city00"),
-        ({"rank": "high"}, r"rank holds numbers from 0.0 to 2.9, which 'high' does not ask for; give \{\"min\": NUMBER"),
+        ({"rank": "high"}, r"rank holds numbers, which 'high' does not ask for; give \{\"min\": NUMBER"),
         ({"rank": {"least": 1}}, "which {'least': 1} does not ask for"),
         ({"rank": {}}, "which {} does not ask for"),
         ({"rank": {"min": math.nan}}, "does not ask for"),
