@@ -152,7 +152,7 @@ def test_an_item_without_the_level_stands_for_itself() -> None:
 # --- explicit evidence
 
 
-def test_explicit_evidence_beats_implicit() -> None:
+def test_d09_explicit_evidence_beats_implicit() -> None:
     orders = [order("ada", "tea", 1), order("ben", "tea", 2, amount=500, referrer_id="cat")]
     rows = ledger(orders=orders, ties=FRIENDS)
     assert brief(rows, "evidence", "weight", "value") == [("cat", "ben", "referral", 1_000_000, 500)]

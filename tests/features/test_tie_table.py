@@ -126,7 +126,7 @@ def test_money_alone_is_no_follow_up() -> None:
     assert by_tie(follow_ups, small(orders=orders))["ben", "ada"]["follow_idle_days"] == 10.0
 
 
-def test_common_subjects() -> None:
+def test_d18_common_subjects() -> None:
     # The attribution window is 5 days: what ada first bought on day 35 or later can still be followed.
     orders = bought(
         ada={"x": 10, "y": 36, "z": 37, "w": 34.9},
@@ -156,7 +156,7 @@ def test_common_subjects() -> None:
     }
 
 
-def test_a_rare_subject_in_common_says_more_than_one_that_everybody_has() -> None:
+def test_d18_a_rare_subject_in_common_says_more_than_one_that_everybody_has() -> None:
     # A film that forty people saw, and a book that two of them read.
     orders = bought(ada={"book": 10, "film": 10}, ben={"book": 20}, cat={"film": 20})
     orders = [*orders, *bought(**{f"u{n}": {"film": 30} for n in range(38)})]
@@ -204,7 +204,7 @@ def test_category_fit_is_the_cosine_between_what_the_two_take_up() -> None:
     }
 
 
-def test_strength_adds_up_what_speaks_for_a_tie() -> None:
+def test_d17_strength_adds_up_what_speaks_for_a_tie() -> None:
     orders = bought(ada={"x": 30, "y": 39}, ben={"x": 30.1, "z": 1})
     ties = follows(("ben", "ada"), ("ada", "ben"), ("cat", "ada"))
     found = tied(small(orders=orders, ties=ties))
@@ -216,7 +216,7 @@ def test_strength_adds_up_what_speaks_for_a_tie() -> None:
     assert found["cat", "ada"]["strength"] == 1.0
 
 
-def test_a_strong_tie_and_something_open_to_follow_multiply() -> None:
+def test_d19_a_strong_tie_and_something_open_to_follow_multiply() -> None:
     orders = bought(ada={"x": 30, "y": 38, "z": 39}, ben={"x": 31})
     found = tied(small(orders=orders, ties=follows(("ben", "ada"), ("cat", "ada"), ("ada", "ben"))))
     assert found["ben", "ada"]["open_subjects"] == found["cat", "ada"]["open_subjects"] == 2

@@ -174,7 +174,7 @@ def test_the_likeliest_followers_come_first_and_no_more_than_asked_for(tmp_path:
     assert likely_followers(store.open(), pa.array(["d"])).num_rows == 0
 
 
-def test_filters_of_any_column_hold_beside_the_others(tmp_path: Path) -> None:
+def test_d60_filters_of_any_column_hold_beside_the_others(tmp_path: Path) -> None:
     users = USERS.append_column("attribute_region", [["Hangzhou", "Suzhou", "Hangzhou", "Wuhan"]])
     batch = batch_of(tmp_path, users, CATEGORIES)
     assert ids(candidates(batch, Criteria(where={"attribute_region": ["Hangzhou", "Suzhou"]}))) == ["a", "b", "c"]

@@ -66,7 +66,7 @@ def cards(store: ScoreStore, database: Database) -> Cards:
     return Cards(Served(store), database)
 
 
-def test_what_may_come_and_what_has_been_are_apart(cards: Cards) -> None:
+def test_d32_what_may_come_and_what_has_been_are_apart(cards: Cards) -> None:
     ann, bob = cards.card("ann"), cards.card("bob")
     assert ann.potential == {"rank": 1, "koc_score": 3.0, "koc_percentile": 90.0}
     assert ann.activated == {"state": "lapsed", "since": "2023-11-02", "people_moved": 2.5}
@@ -206,7 +206,7 @@ def test_each_view_is_in_the_audit_log(cards: Cards, database: Database) -> None
     assert (matches.action, matches.subject, matches.rows) == ("user.matches", "cay", 2)
 
 
-def test_matches_of_a_member_are_the_likeliest_to_move_that_may_be_contacted(cards: Cards, database: Database) -> None:
+def test_d68_matches_of_a_member_are_the_likeliest_to_move_that_may_be_contacted(cards: Cards, database: Database) -> None:
     found = cards.matches("cay", now=NOW)
     assert [(match.influencer_id, match.strength, match.koc_score) for match in found] == [
         ("bob", 4.0, 2.0),

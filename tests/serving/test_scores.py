@@ -52,7 +52,7 @@ def test_equal_scores_are_ordered_by_user(trained: Trained, timeline: Timeline, 
     assert found["user_id"].to_pylist() == frame.users.tolist()
 
 
-def test_willingness_and_reach_make_up_the_score(users: pa.Table) -> None:
+def test_d33_willingness_and_reach_make_up_the_score(users: pa.Table) -> None:
     sides = users["willingness"].to_numpy() + users["reach"].to_numpy()
     # What is left is the same for everybody.
     base = np.log(users["koc_score"].to_numpy()) - sides
@@ -104,7 +104,7 @@ def test_stage_and_percentile_belong_to_their_user(users: pa.Table, frame: Frame
     assert places.mean() == pytest.approx(50)
 
 
-def test_activation_tells_what_has_been_and_not_what_may_come() -> None:
+def test_d32_activation_tells_what_has_been_and_not_what_may_come() -> None:
     # a led b and c lately; d led c long before; the horizon is 10 days. 17:30 UTC is the next day in Shanghai.
     tables = world(
         orders=[{"user_id": u, "item_id": i, "ordered_at": day(at)} for u, i, at in

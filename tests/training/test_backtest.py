@@ -202,7 +202,7 @@ def test_a_model_learns_from_all_folds(timeline: Timeline) -> None:
         assert not np.array_equal(one[model], two[model])
 
 
-def test_an_ablation_is_the_hybrid_without_a_part(timeline: Timeline, evaluations: dict[Task, list[Evaluation]]) -> None:
+def test_d17_an_ablation_is_the_hybrid_without_a_part(timeline: Timeline, evaluations: dict[Task, list[Evaluation]]) -> None:
     judged = evaluate(timeline, TEST_DATE, QUICK, ablations=True)
     scores, whole = judged["koc"].scores, evaluations["koc"][0].scores
     parts = {f"{SERVED}-without-{part}" for part in ("gnn", "ties", "strength", "items")}

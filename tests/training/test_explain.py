@@ -84,7 +84,7 @@ def test_the_network_and_the_tie_model_are_named_inputs(hybrid: Hybrid, frame: F
     np.testing.assert_array_equal(np.delete(parts, place, axis=1), np.delete(without, place, axis=1))
 
 
-def test_willingness_and_reach_add_up_to_what_is_above_the_base(hybrid: Hybrid, frame: Frame, said: Said) -> None:
+def test_d33_willingness_and_reach_add_up_to_what_is_above_the_base(hybrid: Hybrid, frame: Frame, said: Said) -> None:
     parts = reason_contributions(hybrid, frame, said, range(50))
     sides = side_sums(parts)
     assert set(sides) == {"willingness", "reach"}

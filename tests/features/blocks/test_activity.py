@@ -37,7 +37,7 @@ def test_an_act_a_moment_before_a_window_is_not_in_it() -> None:
     assert (found["a"]["acts_3d"], found["b"]["acts_3d"]) == (0, 1)
 
 
-def test_every_kind_of_act_counts() -> None:
+def test_d01_every_kind_of_act_counts() -> None:
     at = day(39)
     found = by_user(
         activity,

@@ -257,7 +257,7 @@ _row = st.fixed_dictionaries(
 
 @settings(max_examples=15, deadline=timedelta(seconds=20), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_row, min_size=1, max_size=8))
-def test_rows_read_are_rows_kept_and_set_aside_and_each_is_accounted_for(tmp_path: Path, rows: Rows) -> None:
+def test_d01_rows_read_are_rows_kept_and_set_aside_and_each_is_accounted_for(tmp_path: Path, rows: Rows) -> None:
     quarantine = tmp_path / "bad"
     result = check(tmp_path, "orders", rows, quarantine=quarantine)
     path = quarantine / "orders.parquet"

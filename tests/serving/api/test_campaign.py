@@ -205,7 +205,7 @@ def _still_reachable(services: Services) -> set[str]:
     return {f"u{number:05}" for number in range(600)} - refuse
 
 
-def test_an_operator_of_one_region_campaigns_within_it(services: Services) -> None:
+def test_d59_an_operator_of_one_region_campaigns_within_it(services: Services) -> None:
     whole, mine = Caller(services, "operate"), Caller(services, "operate", attribute_region=["Suzhou"])
     made = whole.post("/candidate-lists", PLAN, 201)
     path = f"/candidate-lists/{made['list_id']}"

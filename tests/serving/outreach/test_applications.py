@@ -25,7 +25,7 @@ def form(name: str | None = "f1", **told: object) -> Application:
     return Application.model_validate({"application_id": name, "person": ZHANG, "answers": COOK, **told})
 
 
-def test_who_applied_is_kept_apart_from_what_they_can_do(database: Database, service: Applications) -> None:
+def test_d08_who_applied_is_kept_apart_from_what_they_can_do(database: Database, service: Applications) -> None:
     applied = service.add(ALL, form(user_id="u1"), now=day(1))
     assert (applied.application_id, applied.answers, applied.applied_at, applied.repeated) == ("f1", COOK, day(1), False)
     (row,) = rows(database, applications)

@@ -73,7 +73,7 @@ def test_contacts_that_cannot_be_kept_say_why(database: Database, service: Roste
 
 
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "gb18030"])
-def test_a_file_is_read_under_the_names_of_wecom(tmp_path: Path, encoding: str) -> None:
+def test_d07_a_file_is_read_under_the_names_of_wecom(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "r.csv"
     lines = (
         "external_userid,添加人,邀请人,state,chat_id,添加时间,备注",

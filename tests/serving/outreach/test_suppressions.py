@@ -26,7 +26,7 @@ def test_a_suppression_stands_from_its_start_until_it_expires(suppressions: Supp
     assert blocked_at == [False, True, True, False]
 
 
-def test_consent_is_held_against_its_own_channel_and_all_channels_against_any(suppressions: Suppressions) -> None:
+def test_d62_consent_is_held_against_its_own_channel_and_all_channels_against_any(suppressions: Suppressions) -> None:
     suppressions.add(ALL, Cause.CONSENT_WITHDRAWN, ["u1"], "td", channel="sms", now=day(0))
     suppressions.add(ALL, Cause.CONSENT_WITHDRAWN, ["u2"], "td", now=day(0))
     database = suppressions.database

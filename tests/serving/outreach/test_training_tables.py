@@ -88,7 +88,7 @@ def test_contacts_and_the_held_out_are_the_outreach_of_the_next_training(
     assert known.outcome.isna().all()
 
 
-def test_the_roster_is_identities_and_memberships_of_the_next_training(
+def test_d07_the_roster_is_identities_and_memberships_of_the_next_training(
     database: Database, tmp_path: Path, opened: Callable[[], Tables]
 ) -> None:
     told = {"added_at": day(1)}
