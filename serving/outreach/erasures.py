@@ -25,6 +25,9 @@ from serving.state.tables import (
 )
 from serving.state.views import VIEWS
 
+WRITERS = ("applications", "lists", "members", "roster", "suppressions")
+"""Whoever else writes what an erasure deletes; one that has asked whether the person was erased finishes before."""
+
 
 @dataclass(frozen=True)
 class TableToClear:
@@ -63,7 +66,7 @@ class Erasures:
         and no list shows the person. Once is as good as twice.
         """
         now = now or datetime.now(UTC)
-        with self.database.alone("suppressions") as connection:
+        with self.database.alone(*WRITERS) as connection:
             deleted = _delete(connection, user_id)
             marked = (suppressions.c.user_id == user_id) & (suppressions.c.kind == Cause.ERASED)
             erased_at = connection.execute(sa.select(suppressions.c.starts_at).where(marked)).scalar()

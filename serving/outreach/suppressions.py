@@ -148,7 +148,7 @@ class Suppressions:
             "expires_at": expires_at,
             "key_id": principal.key_id,
         }
-        with self.database.write() as connection:
+        with self.database.alone("suppressions") as connection:
             added = connection.execute(
                 sa.insert(suppressions).returning(suppressions, sort_by_parameter_order=True),
                 [{"user_id": user, **shared} for user in people],

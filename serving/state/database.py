@@ -61,11 +61,13 @@ class Database:
                 raise
 
     @contextmanager
-    def alone(self, name: str) -> Iterator[sa.Connection]:
-        """A transaction during which no other one of the same ``name`` runs, in any process."""
+    def alone(self, *names: str) -> Iterator[sa.Connection]:
+        """A transaction during which no other one of any of the same ``names`` runs, in any process."""
         with self.write() as connection:
             if not self.is_sqlite:
-                connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+                # In one order, so that two that want the same ones never wait for each other.
+                for name in sorted(names):
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
             yield connection
 
     def close(self) -> None:

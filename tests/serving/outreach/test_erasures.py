@@ -1,4 +1,6 @@
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -7,6 +9,8 @@ from features.errors import ConflictError
 from serving.access.audit import Audit
 from serving.lists.members import write
 from serving.lists.states import State
+from serving.outreach import applications as applications_module
+from serving.outreach import roster as roster_module
 from serving.outreach.applications import Application, Applications, Person
 from serving.outreach.erasures import Erasures, TableToClear
 from serving.outreach.roster import ExternalContact, Roster
@@ -14,6 +18,7 @@ from serving.outreach.suppressions import Cause, Suppressions, blocked
 from serving.state.database import Database
 from serving.state.tables import (
     application_persons,
+    applications,
     audit_log,
     list_members,
     member_events,
@@ -106,3 +111,28 @@ def test_once_is_as_good_as_twice_and_cannot_be_lifted(database: Database, datas
     with pytest.raises(ConflictError, match="is an erasure, which cannot be undone"):
         Suppressions(database, people_of(tmp_path)).lift(ALL, entry.suppression, "x")
     assert [one.subject for one in Audit(database).read(action="user.erase")] == ["u1", "u1"]
+
+
+@pytest.mark.parametrize("kind", ["roster", "applications"])
+def test_an_import_that_is_under_way_brings_nobody_back(
+    database: Database, dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    people, module = people_of(tmp_path), {"roster": roster_module, "applications": applications_module}[kind]
+    asked = {"roster": "erased", "applications": "entries_of"}[kind]
+    erasure = Thread(target=Erasures(database, dataset).erase, args=(ALL, "u1", "asked"))
+    found = getattr(module, asked)
+
+    def and_meanwhile(*question: Any) -> Any:
+        answer = found(*question)
+        erasure.start()
+        erasure.join(0.5)
+        return answer
+
+    monkeypatch.setattr(module, asked, and_meanwhile)
+    if kind == "roster":
+        Roster(database, people).bring_in(ALL, [ExternalContact(external_id="w1", user_id="u1", added_at=day(0))])
+    else:
+        Applications(database, people).add(ALL, Application(person=Person(name="Li"), user_id="u1"))
+    erasure.join()
+    assert rows(database, roster) == rows(database, applications) == rows(database, application_persons) == []
+    assert [one["kind"] for one in rows(database, suppressions)] == ["erased"]
