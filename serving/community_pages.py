@@ -1,14 +1,17 @@
 """Communities of the current batch, filtered, sorted and paged, as a key may see them."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import sqlalchemy as sa
 
 from features.errors import ScoresError
 from serving.access.principal import LOCAL, Principal
 from serving.lists.scope import seen
+from serving.outreach.suppressions import blocked
 from serving.store.batch import Batch
 
 PEOPLE = ("leader_id", "broker_id", "candidate_id")
@@ -89,6 +92,15 @@ def page(batch: Batch, wanted: Wanted, principal: Principal = LOCAL) -> Page:
     return Page(rows, len(found), end if end < len(found) else None)
 
 
+def unnamed(rows: pa.Table, connection: sa.Connection, now: datetime) -> pa.Table:
+    """``rows`` of a page without the names of people who were erased, or whom nobody may contact at ``now``."""
+    names = {name for column in PEOPLE for name in rows[column].to_pylist() if name is not None}
+    stopped = blocked(connection, sorted(names), now)["user_id"].combine_chunks() if names else pa.array([], pa.string())
+    for column in PEOPLE:
+        rows = _without(rows, column, pc.is_in(rows[column], value_set=stopped))
+    return rows
+
+
 def _seen_by(table: pa.Table, batch: Batch, principal: Principal) -> pa.Table:
     own = [name for name in ("user_id", *OWN) if name in batch.columns]
     people = batch.table(columns=own).filter(pa.array(seen(batch, principal)))
@@ -97,8 +109,11 @@ def _seen_by(table: pa.Table, batch: Batch, principal: Principal) -> pa.Table:
     table = table.filter(pc.is_in(table["community_id"], value_set=pc.drop_null(mine)))
     users = people["user_id"].combine_chunks()
     for name in PEOPLE:
-        known = pc.is_in(table[name], value_set=users)
-        table = table.set_column(
-            table.column_names.index(name), name, pc.if_else(known, table[name], pa.scalar(None, pa.string()))
-        )
+        table = _without(table, name, pc.invert(pc.is_in(table[name], value_set=users)))
     return table
+
+
+def _without(table: pa.Table, column: str, where: pa.ChunkedArray) -> pa.Table:
+    """``table`` with nulls in a column of names ``where`` it is so."""
+    values = pc.if_else(where, pa.scalar(None, pa.string()), table[column])
+    return table.set_column(table.column_names.index(column), column, values)

@@ -1,6 +1,8 @@
 """Columns of a batch about membership: sub-scores, level and tier, spaces, team, and the communities that people form."""
 
 from collections.abc import Iterable
+from hashlib import blake2b
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -98,9 +100,22 @@ def own_community(snapshot: Snapshot, frame: Frame) -> pa.Table:
 def clusters(snapshot: Snapshot, frame: Frame) -> pa.Table:  # noqa: ARG001
     """People who know each other form clusters, whether or not there is a group; see `detected_clusters`.
 
-    cluster_id  string  ``cluster:`` and the smallest id in it; null for people in none
+    cluster_id  string  ``cluster:`` and a digest of who is in it, so that it names nobody; null for people in none
     """
-    return detected_clusters(snapshot)
+    found = detected_clusters(snapshot)
+    coded = found["cluster_id"].combine_chunks().dictionary_encode()
+    code = pc.fill_null(coded.indices, -1).to_numpy(zero_copy_only=False)
+    # Stable, so that people stay in the order of ids.
+    order = np.argsort(code, kind="stable")[np.count_nonzero(code < 0) :]
+    starts = np.flatnonzero(np.diff(code[order], prepend=-1))
+    people = found["user_id"].take(pa.array(order)).to_pylist()
+    ends = [*starts.tolist(), len(people)]
+    names = [
+        f"cluster:{blake2b(chr(0).join(people[start:end]).encode(), digest_size=8).hexdigest()}"
+        for start, end in pairwise(ends)
+    ]
+    told = pa.array(names, pa.string()).take(pa.array(code, mask=code < 0))
+    return found.set_column(found.column_names.index("cluster_id"), "cluster_id", told)
 
 
 def composite(frame: Frame, features: Iterable[str]) -> Floats:

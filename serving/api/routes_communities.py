@@ -10,7 +10,7 @@ from serving.api.problems import errors
 from serving.api.schemas import example
 from serving.api.security import Reader
 from serving.api.services import Given
-from serving.community_pages import SortBy, Wanted, page
+from serving.community_pages import SortBy, Wanted, page, unnamed
 
 router = APIRouter(prefix="/v1/communities", tags=["communities"], responses=errors())
 
@@ -69,15 +69,17 @@ def communities(
     """Communities of the current batch, the highest value per head first.
 
     A key with a row scope sees the communities that are the main one of somebody whom it sees, and of the people named
-    those whom it sees.
+    those whom it sees. People who were erased, or whom nobody may contact now, are not named.
     """
     batch = services.served.batch
     wanted = Wanted(kind, origin, space, size_band, leaderless, alive, by, rising, start, limit)
     found = page(batch, wanted, principal)
+    with services.database.read() as connection:
+        rows = unnamed(found.rows, connection, datetime.now(UTC))
     return CommunityPage(
         batch=batch.manifest.batch,
         as_of=datetime.fromisoformat(batch.manifest.as_of).replace(tzinfo=UTC),
         total=found.total,
         next=found.next,
-        communities=found.rows.to_pylist(),
+        communities=rows.to_pylist(),
     )

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Column, Table
 
 from serving.cli.candidates import Format
+from serving.cli.operations import DatabaseUrl, operations
 from serving.cli.options import DEFAULT_HOME, Home, console, notes
 
 if TYPE_CHECKING:
@@ -28,15 +29,21 @@ def communities(
     form: Annotated[Format, typer.Option("--format", help="How to print them.")] = Format.TABLE,
     scores: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
     home: Home = DEFAULT_HOME,
+    database_url: DatabaseUrl = None,
 ) -> None:
     """Communities of the current scores, the highest value per head first.
 
+    People who were erased, or whom nobody may contact now, are not named.
+
     Example: koc communities --leaderless --by survival_90d --rising --limit 50
     """
+    from dataclasses import replace
+    from datetime import UTC, datetime
+
     import pyarrow.csv
 
     from features.errors import ScoresError
-    from serving.community_pages import SortBy, Wanted, page
+    from serving.community_pages import SortBy, Wanted, page, unnamed
     from serving.store.score_store import ScoreStore
 
     try:
@@ -48,6 +55,8 @@ def communities(
         kind, origin, None, size_band, leaderless=True if leaderless else None, by=sort, rising=rising, limit=limit
     )
     found = page(batch, wanted)
+    with operations(home, database_url) as database, database.read() as connection:
+        found = replace(found, rows=unnamed(found.rows, connection, datetime.now(UTC)))
     if form is Format.CSV:
         pyarrow.csv.write_csv(found.rows, sys.stdout.buffer)
     elif form is Format.JSON:

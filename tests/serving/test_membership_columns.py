@@ -1,5 +1,6 @@
 """Columns about membership, of shops small enough to check by head."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -77,5 +78,10 @@ def test_d04_d56_d64_spaces_bands_and_teams() -> None:
 
 def test_d81_people_are_told_their_cluster() -> None:
     ties = [{"user_id": a, "influencer_id": b} for a, b in (("buyer", "friend"), ("friend", "x"), ("x", "buyer"))]
-    found = columns(shop(ties=ties), clusters)
-    assert found["cluster_id"] == {"buyer": "cluster:buyer", "friend": "cluster:buyer", "sharer": None, "x": "cluster:buyer"}
+    found = columns(shop(ties=ties), clusters)["cluster_id"]
+    together = found["buyer"]
+    assert found == {"buyer": together, "friend": together, "sharer": None, "x": together}
+    assert re.fullmatch("cluster:[0-9a-f]{16}", together)
+    more = [*ties, *({"user_id": a, "influencer_id": b} for a, b in (("a1", "a2"), ("a2", "a3"), ("a3", "a1")))]
+    apart = columns(shop(ties=more[::-1]), clusters)["cluster_id"]
+    assert {user: apart[user] for user in found} == found
