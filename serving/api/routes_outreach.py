@@ -33,9 +33,10 @@ def outreach(
 ) -> Response:
     """Keep contacts, each once under its key.
 
-    Refused are contacts with people who are held out, suppressed, erased or above the monthly cap, or who withdrew their
-    consent for the channel. A contact that has happened all the same is kept with `already_happened`. Of a post of several
-    records those that can be kept are; 409 or 422 says that none was.
+    Refused are contacts with people who are held out, suppressed, erased or above the monthly cap, who withdrew their
+    consent for the channel, or who are reserved for another list, and contacts for a list that had ended. A contact that
+    has happened all the same is kept with `already_happened`. Of a post of several records those that can be kept are; 409
+    or 422 says that none was.
     """
     posted = services.outreach.record(principal, body.records, idempotency_key=idempotency_key, request_id=request_id)
     return reported(posted, request_id)

@@ -20,7 +20,7 @@ from serving.outreach.suppressions import strongest
 from serving.state.database import Database
 from serving.state.tables import outreach
 
-HELD_OUT, ABOVE_CAP = "held_out", "above_cap"
+HELD_OUT, LIST_ENDED, RESERVED, ABOVE_CAP = "held_out", "list_ended", "reserved", "above_cap"
 
 
 class Contact(Record):
@@ -125,6 +125,12 @@ class _Rules:
         if standing:
             cause = strongest(standing)[user]
             return cause, f"{user} may not be contacted ({cause}); GET /v1/users/{user}/suppressions tells why"
+        if record.list_id is not None and (end := self.known.lists.get(record.list_id)) is not None and end <= moment:
+            return LIST_ENDED, f"list {record.list_id} ended {end.isoformat()}; make a new one, or post what happened before"
+        others = self.known.reservations.get(user, ())
+        taken = (name for name, begin, end in others if name != record.list_id and begin <= moment < end)
+        if (other := next(taken, None)) is not None:
+            return RESERVED, f"{user} is reserved for list {other}; contact them for it, or once it has ended or is closed"
         if most_in_a_month(self.contacted[user], moment) > self.per_month:
             often = f"more than {self.per_month} times in {MONTH.days} days"
             return ABOVE_CAP, f"{user} would be contacted {often}; wait, or choose somebody else"

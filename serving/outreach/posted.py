@@ -120,16 +120,19 @@ class Posted:
 class Known:
     """What is known of the people and lists that a post names, read once within its transaction.
 
-    ``arms``: (list, user) -> arm of the member. ``held_out_by``: user -> a list that still runs and holds them out.
+    ``lists``: list -> when it ends or has ended. ``arms``: (list, user) -> arm of the member. ``held_out_by``: user -> a
+    list that still runs and holds them out. ``reservations``: user -> the lists that may contact them, each with when it
+    began and when it ends.
     """
 
     principal: Principal
     now: datetime
     users: set[str]
     inside: set[str]
-    lists: set[str]
+    lists: Mapping[str, datetime]
     arms: Mapping[tuple[str, str], str]
     held_out_by: Mapping[str, str]
+    reservations: Mapping[str, Sequence[tuple[str, datetime, datetime]]]
     suppressions: Mapping[str, Sequence[Suppression]]
 
     @classmethod
@@ -138,22 +141,33 @@ class Known:
     ) -> "Known":
         users = list(dict.fromkeys(record.user_id for record in records))
         named = list({record.list_id for record in records if record.list_id})
-        lists: set[str] = set()
+        lists: dict[str, datetime] = {}
+        ends = sa.select(candidate_lists.c.list_id, candidate_lists.c.expires_at)
         for some in turns(named):
-            lists |= set(connection.scalars(sa.select(candidate_lists.c.list_id).where(candidate_lists.c.list_id.in_(some))))
+            lists |= {
+                row.list_id: row.expires_at for row in connection.execute(ends.where(candidate_lists.c.list_id.in_(some)))
+            }
         arms, held_out_by = {}, {}
+        kept_for: dict[str, list[tuple[str, datetime, datetime]]] = {}
         member = sa.select(
-            list_members.c.list_id, list_members.c.user_id, list_members.c.arm, candidate_lists.c.expires_at
+            list_members.c.list_id,
+            list_members.c.user_id,
+            list_members.c.arm,
+            candidate_lists.c.created_at,
+            candidate_lists.c.expires_at,
         ).join(candidate_lists, candidate_lists.c.list_id == list_members.c.list_id)
         entries: dict[str, list[Suppression]] = {}
         for some in turns(users):
             entries |= entries_of(connection, some)
-            for list_id, user, arm, expires_at in connection.execute(member.where(list_members.c.user_id.in_(some))):
+            mine = member.where(list_members.c.user_id.in_(some)).order_by(candidate_lists.c.created_at)
+            for list_id, user, arm, created_at, expires_at in connection.execute(mine):
                 arms[list_id, user] = arm
                 if arm == HOLDOUT and expires_at > now:
                     held_out_by[user] = list_id
+                if arm != HOLDOUT:
+                    kept_for.setdefault(user, []).append((list_id, created_at, expires_at))
         inside, known = people.inside(principal, users), people.known(connection, users)
-        return cls(principal, now, known, inside, lists, arms, held_out_by, entries)
+        return cls(principal, now, known, inside, lists, arms, held_out_by, kept_for, entries)
 
     def refusal(self, record: Record) -> Why | None:
         """Reason and remedy of a record that cannot be kept, whatever it tells."""

@@ -16,7 +16,8 @@ from tests.serving.outreach.shop import put_list, rows
 def services(plain_services: Services) -> Services:
     users = [{"user_id": f"u{number}", "attribute_region": "Suzhou" if number % 2 else "Hangzhou"} for number in range(10)]
     write_users(plain_services.served.store, users)
-    put_list(plain_services.database, {"u0": "contact", "u1": "contact", "u2": "holdout", "u3": "holdout"})
+    arms = {"u0": "contact", "u1": "contact", "u2": "holdout", "u3": "holdout"}
+    put_list(plain_services.database, arms, days=36_500)
     return plain_services
 
 
@@ -102,6 +103,6 @@ def test_reading_keys_post_nothing_and_row_scopes_see_their_part(caller: Caller,
 
 
 def test_moments_are_told_in_utc(client: TestClient, services: Services) -> None:
-    told = {"key": "k", "user_id": "u1", "campaign_id": "c", "contacted_at": "2024-06-01T08:00:00+08:00"}
+    told = {"key": "k", "user_id": "u5", "campaign_id": "c", "contacted_at": "2024-06-01T08:00:00+08:00"}
     client.post("/v1/outreach", json={"records": [told]})
     assert rows(services.database, outreach)[0]["contacted_at"] == datetime(2024, 6, 1, tzinfo=UTC)

@@ -117,6 +117,23 @@ def test_people_held_out_are_not_contacted_by_their_list_nor_beside_it(database:
     assert post({"key": "3", "user_id": "u2"}, at=15).accepted == 1
 
 
+def test_whoever_is_reserved_is_contacted_for_that_list_alone_and_while_it_runs(database: Database, post: Post) -> None:
+    put_list(database, {"u0": "contact"}, days=4)
+    put_list(database, {"u0": "contact", "u1": "contact"}, list_id="list2", days=9)
+    ours = {"key": "1", "user_id": "u1", "list_id": "list2"}
+    others = [{"key": "2", "user_id": "u1"}, {"key": "3", "user_id": "u0", "list_id": "list1"}]
+    posted = post(ours, *others, at=5)
+    assert (posted.accepted, reasons(posted)) == (1, ["reserved", "list_ended"])
+    assert "u1 is reserved for list list2; contact them for it" in posted.rejected[0].remedy
+    assert "list list1 ended 2024-06-05" in posted.rejected[1].remedy
+    # What was done while it ran may be told later, and what happened all the same is kept with the rule.
+    assert post({"key": "4", "user_id": "u1", "list_id": "list2", "contacted_at": day(8)}, at=20).accepted == 1
+    happened = post(*({**one, "already_happened": True} for one in others), at=5)
+    assert dict(happened.against) == {"reserved": 1, "list_ended": 1}
+    assert reasons(post({"key": "6", "user_id": "u1", "list_id": "list2"}, at=9)) == ["list_ended"]
+    assert post({"key": "5", "user_id": "u1"}, at=40).accepted == 1
+
+
 def test_suppressions_and_consent_count_as_they_stood_at_the_contact(
     database: Database, service: Outreach, post: Post
 ) -> None:
@@ -156,7 +173,7 @@ def test_nothing_is_kept_of_people_who_were_erased(database: Database, tmp_path:
 
 
 def test_nobody_is_contacted_more_often_than_the_cap_over_all_lists(database: Database, post: Post) -> None:
-    put_list(database, {"u1": "contact"}, days=90)
+    put_list(database, {"u1": "contact"}, days=4)
     post({"key": "0", "user_id": "u1", "list_id": "list1"}, at=0)
     told = [{"key": f"k{n}", "user_id": "u1"} for n in range(4)]
     posted = post(*told, at=10)
