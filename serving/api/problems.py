@@ -10,7 +10,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from features.errors import (
@@ -168,12 +169,16 @@ def _field(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _database_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SQLAlchemyError)
     return of_database(error, _id(request))
 
 
-def of_database(error: Exception, request_id: str | None) -> Response:
-    """The problem that the operations database does not answer, which is logged with what it said."""
+def of_database(error: SQLAlchemyError, request_id: str | None) -> Response:
+    """The problem that the operations database does not answer, or has taken something else; logged with what it said."""
     structlog.get_logger().error("database", request_id=request_id, error=str(error))
+    if isinstance(error, IntegrityError):
+        said = "another request has changed the same at the same time, and nothing of this one is kept; ask again"
+        return problem(409, said, request_id=request_id, kind="changed-meanwhile")
     said = "the operations database does not answer; ask again shortly, and see /readyz"
     return problem(503, said, request_id=request_id, kind="database", headers={"Retry-After": "5"})
 
@@ -188,4 +193,5 @@ HANDLERS: dict[type[Exception], Callable[[Request, Exception], Any]] = {
     HTTPException: _http_error,
     RequestValidationError: _validation_error,
     DBAPIError: _database_error,
+    PoolTimeout: _database_error,
 }

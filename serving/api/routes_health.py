@@ -1,5 +1,6 @@
 """Whether the service is alive and ready, and its metrics."""
 
+import logging
 import time
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,7 +10,7 @@ from fastapi import APIRouter, Request, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy.exc import SQLAlchemyError
 
-from features.errors import ScoresError
+from features.errors import NoScoresError, ScoresError
 from serving.api.observe import Metrics
 from serving.api.problems import errors
 from serving.api.schemas import Alive, Ready
@@ -17,6 +18,7 @@ from serving.api.security import Reader
 from serving.api.services import Given, Services
 
 router = APIRouter(tags=["health"])
+log = logging.getLogger(__name__)
 
 
 @router.get("/healthz", response_model=Alive)
@@ -70,6 +72,10 @@ def _database(services: Services) -> str | None:
 def _scores(services: Services) -> str | None:
     try:
         _ = services.served.batch
+    except NoScoresError:
+        return "there are no scores; make some with `koc score`"
     except ScoresError as error:
-        return str(error)
+        # Whoever asks has no key, and the error names places on this machine.
+        log.warning("%s", error)
+        return "the scores cannot be read; the log tells why, and `koc score` makes new ones"
     return None

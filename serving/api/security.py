@@ -7,6 +7,7 @@ from fastapi import Depends
 from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Send
@@ -74,7 +75,7 @@ class Gate:
         except AccessError as error:
             await of_error(error, state.get("request_id"))(scope, receive, send)
             return
-        except DBAPIError as error:
+        except (DBAPIError, PoolTimeout) as error:
             # Nothing below answers for what happens here.
             await of_database(error, state.get("request_id"))(scope, receive, send)
             return

@@ -1,5 +1,6 @@
 """The operations database: SQLite at home by default, PostgreSQL by a URL; every change is one transaction."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -99,7 +100,7 @@ class Database:
         script = ScriptDirectory.from_config(config)
         found = self.revision(connection)
         if found is not None:
-            _known(script, found, str(self.engine.url))
+            _known(script, found, _shown(self.engine.url))
         if found != script.get_current_head():
             command.upgrade(config, "head")
 
@@ -109,7 +110,7 @@ class Database:
                 self.bring_up_to_date(connection)
         except DBAPIError as error:
             raise StateError(
-                f"cannot open {self.engine.url}: {error.orig}; check the URL and that the database runs"
+                f"cannot open {_shown(self.engine.url)}: {error.orig}; check the URL and that the database runs"
             ) from None
 
 
@@ -125,18 +126,38 @@ def _known(script: ScriptDirectory, revision: str, of: str) -> None:
         raise StateError(f"{of} is of a newer version (revision {revision}); install that, or restore a backup")
 
 
+def _shown(url: sa.URL) -> str:
+    """A URL without what may be secret in it."""
+    return url.set(query={}).render_as_string(hide_password=True)
+
+
+def _without_detail(context: sa.engine.ExceptionContext) -> DBAPIError | None:
+    """Take what PostgreSQL adds to its message off an error: it quotes the row, whose values may name people."""
+    error, original = context.sqlalchemy_exception, context.original_exception
+    if isinstance(error, DBAPIError) and len(lines := str(original).splitlines()) > 1:
+        original.args = (lines[0],)
+        lost = error.connection_invalidated
+        return type(error)(error.statement, None, original, hide_parameters=True, connection_invalidated=lost)
+    return None
+
+
 def _engine(url: str) -> sa.Engine:
     """Parameters are in no error, since errors are logged and parameters may name people."""
     try:
         parsed = sa.make_url(url)
-    except ArgumentError:
-        raise StateError(f"{url!r} is not a database URL; write it as sqlite:///FILE or postgresql://USER@HOST/DB") from None
+    except (ArgumentError, ValueError):
+        # Where its password stands, if it has one, cannot be told.
+        begin = re.match(r"\w[\w+]*://", url)
+        shown = f"{begin[0]}..." if begin else "what is given as KOC_DATABASE_URL"
+        raise StateError(f"{shown} is not a database URL; write it as sqlite:///FILE or postgresql://USER@HOST/DB") from None
     if parsed.get_backend_name() == "postgresql":
-        return sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
+        engine = sa.create_engine(parsed.set(drivername="postgresql+psycopg"), pool_pre_ping=True, hide_parameters=True)
+        sa.event.listen(engine, "handle_error", _without_detail, retval=True)
+        return engine
     if parsed.get_backend_name() != "sqlite":
-        raise StateError(f"{url!r}: {parsed.get_backend_name()} is not supported; use SQLite or PostgreSQL")
+        raise StateError(f"{_shown(parsed)}: {parsed.get_backend_name()} is not supported; use SQLite or PostgreSQL")
     if not parsed.database or parsed.database == ":memory:":
-        raise StateError(f"{url!r} names no file; write it as sqlite:///FILE")
+        raise StateError(f"{_shown(parsed)} names no file; write it as sqlite:///FILE")
     Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
     options = {"timeout": BUSY_SECONDS, "check_same_thread": False}
     engine = sa.create_engine(parsed, connect_args=options, hide_parameters=True)

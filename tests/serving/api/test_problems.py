@@ -102,6 +102,24 @@ def test_a_database_that_is_gone_is_a_503_without_its_words(app: FastAPI, caller
     assert "secret" not in answer.text
 
 
+def test_what_somebody_else_has_kept_already_is_a_409(app: FastAPI, caller: Caller) -> None:
+    def twice() -> None:
+        raise sa.exc.IntegrityError("INSERT INTO t", {}, Exception("UNIQUE constraint failed: t.key"))
+
+    app.add_api_route("/v1/twice", twice)
+    answer = caller().get("/v1/twice")
+    assert (answer.status_code, answer.json()["type"]) == (409, "urn:koc:changed-meanwhile")
+
+
+def test_a_database_without_a_free_connection_is_a_503(app: FastAPI, caller: Caller) -> None:
+    def full() -> None:
+        raise sa.exc.TimeoutError("QueuePool limit of size 5 overflow 10 reached")
+
+    app.add_api_route("/v1/full", full)
+    answer = caller().get("/v1/full")
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+
+
 def test_a_body_that_is_too_large_is_refused(app: FastAPI, caller: Caller) -> None:
     async def order(order: Order) -> str:
         return f"{order.size}"

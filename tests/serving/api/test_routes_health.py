@@ -10,15 +10,19 @@ from tests.serving.api.conftest import Caller
 from tests.serving.batches import write_random
 
 
-def test_without_scores_the_process_is_alive_and_not_ready(caller: Caller) -> None:
+def test_without_scores_the_process_is_alive_and_not_ready(caller: Caller, plain_services: Services) -> None:
     client = caller()
     assert client.get("/healthz").json() == {"status": "alive"}
     answer = client.get("/readyz")
     assert answer.status_code == 503
     told = answer.json()
     assert (told["ready"], told["database"]) == (False, None)
-    assert "no scores in" in told["scores"]
-    assert "koc score" in told["scores"]
+    assert told["scores"] == "there are no scores; make some with `koc score`"
+    plain_services.settings.scores.mkdir()
+    (plain_services.settings.scores / "current").write_text("..")
+    told = client.get("/readyz").json()
+    assert told["scores"].startswith("the scores cannot be read")
+    assert str(plain_services.settings.home) not in str(told)
 
 
 def test_with_scores_and_a_database_it_is_ready(caller: Caller, plain_services: Services) -> None:
