@@ -135,7 +135,7 @@ class Keys:
             ConflictError: it is revoked or expired.
         """
         now = now or datetime.now(UTC)
-        with self.database.write() as connection:
+        with self.database.alone("keys") as connection:
             old = _required(connection, key_id)
             if (state := old.state(now)) != "valid":
                 raise ConflictError(f"key {key_id} is {state} and cannot be rotated; {NEW_KEY}")
@@ -153,13 +153,31 @@ class Keys:
             NotFoundError: there is no such key.
         """
         now = now or datetime.now(UTC)
-        with self.database.write() as connection:
+        with self.database.alone("keys") as connection:
             if _required(connection, key_id).revoked_at is None:
                 connection.execute(api_keys.update().where(api_keys.c.key_id == key_id).values(revoked_at=now))
                 self.audit.write(by, "key.revoke", key_id, connection=connection, now=now)
             revoked = _required(connection, key_id)
         self._known.pop(key_id, None)
         return revoked
+
+    def acting(self, key_id: str, now: datetime | None = None) -> Principal:
+        """Who acts for a key: itself or, once it has run out, the one that it was rotated to.
+
+        Raises:
+            AccessError: it is unknown or revoked, or expired without a valid one after it.
+        """
+        now, every = now or datetime.now(UTC), self.all()
+        key = next((one for one in every if one.key_id == key_id), None)
+        while key is not None and key.state(now) == "expired":
+            after = next((one for one in every if one.rotated_from == key.key_id), None)
+            if after is None:
+                break
+            key = after
+        if key is None or (state := key.state(now)) != "valid":
+            raise AccessError(f"key {key_id} is {'unknown' if key is None else state}; {NEW_KEY}")
+        with self.database.read() as connection:
+            return _principal(connection, key)
 
     def all(self) -> list[Key]:
         """Every key that was ever made, the newest first."""
@@ -207,11 +225,10 @@ class Keys:
             self._known.clear()
         with self.database.read() as connection:
             row = connection.execute(sa.select(api_keys).where(api_keys.c.key_id == key_id)).mappings().first()
-        if row is None:
-            return _Known(at, None, b"", None)
-        key = _key(row)
-        principal = Principal(key.key_id, key.name, frozenset(key.scopes), key.row_scope)
-        return _Known(at, key, row["secret_hash"].encode(), principal)
+            if row is None:
+                return _Known(at, None, b"", None)
+            key = _key(row)
+            return _Known(at, key, row["secret_hash"].encode(), _principal(connection, key))
 
 
 def _scopes(names: Iterable[str]) -> tuple[Scope, ...]:
@@ -241,6 +258,15 @@ def _judge(known: _Known, secret_hash: bytes, now: datetime) -> Principal:
             f"key {known.key.name!r} ({known.key.key_id}) is {state} since {ended:%Y-%m-%d %H:%M} UTC; {NEW_KEY}"
         )
     return known.principal
+
+
+def _principal(connection: sa.Connection, key: Key) -> Principal:
+    earlier: list[str] = []
+    before = key.rotated_from
+    while before is not None:
+        earlier.append(before)
+        before = connection.execute(sa.select(api_keys.c.rotated_from).where(api_keys.c.key_id == before)).scalar()
+    return Principal(key.key_id, key.name, frozenset(key.scopes), key.row_scope, tuple(earlier))
 
 
 def _key(row: Mapping[Any, Any]) -> Key:

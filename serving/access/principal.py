@@ -37,12 +37,20 @@ RowScope = Mapping[str, tuple[str, ...]]
 
 @dataclass(frozen=True)
 class Principal:
-    """A key as it acts. ``scopes``: as given; ask `may`, which knows what they include. ``row_scope``: {} sees everybody."""
+    """A key as it acts. ``scopes``: as given; ask `may`, which knows what they include. ``row_scope``: {} sees everybody.
+
+    ``earlier``: the keys that it was rotated from.
+    """
 
     key_id: str
     name: str
     scopes: frozenset[Scope]
     row_scope: RowScope = field(default_factory=dict)
+    earlier: tuple[str, ...] = ()
+
+    def owns(self, made_by: str) -> bool:
+        """Whether what the key ``made_by`` made is this one's: its own, or of one that it has replaced."""
+        return made_by == self.key_id or made_by in self.earlier
 
     @cached_property
     def granted(self) -> frozenset[Scope]:

@@ -127,7 +127,7 @@ class Jobs:
         if kinds:
             query = query.where(table.c.kind.in_(kinds))
         if not principal.may(Scope.ADMIN):
-            query = query.where(table.c.created_by == principal.key_id)
+            query = query.where(table.c.created_by.in_((principal.key_id, *principal.earlier)))
         with self.database.read() as connection:
             if after is not None:
                 last = self._known(connection, principal, after)
@@ -198,7 +198,7 @@ class Jobs:
 
     def _known(self, connection: sa.Connection, principal: Principal, job_id: str, *, lock: bool = False) -> Job:
         job = self._found(connection, job_id, lock=lock)
-        if job.created_by != principal.key_id and not principal.may(Scope.ADMIN):
+        if not principal.owns(job.created_by) and not principal.may(Scope.ADMIN):
             raise _missing(job_id)
         return job
 

@@ -91,7 +91,8 @@ class Steps:
 
 
 def creator(work: Work, scope: Scope) -> Principal:
-    """Who asked for the job, as that key stands now: what it saw and could then does not count any more.
+    """Who asked for the job, as that key stands now, or the one that it was rotated to: what it saw and could then does
+    not count any more.
 
     Raises:
         AccessError: the key was revoked, has expired or is gone. ForbiddenError: it has not the ``scope``.
@@ -99,11 +100,10 @@ def creator(work: Work, scope: Scope) -> Principal:
     key_id = work.job.created_by
     if key_id == LOCAL.key_id:
         return LOCAL
-    key = next((key for key in Keys(work.database).all() if key.key_id == key_id), None)
-    state = "unknown" if key is None else key.state(datetime.now(UTC))
-    if key is None or state != "valid":
-        raise AccessError(f"key {key_id}, which asked for this job, is {state}; ask for it again with another key")
-    principal = Principal(key.key_id, key.name, frozenset(key.scopes), key.row_scope)
+    try:
+        principal = Keys(work.database).acting(key_id)
+    except AccessError as error:
+        raise AccessError(f"who asked for this job may do so no more: {error}") from None
     principal.require(scope)
     return principal
 

@@ -174,7 +174,7 @@ class Lists:
         """
         now = now or datetime.now(UTC)
         found = self.get(principal, list_id)
-        if found.created_by != principal.key_id and not self.inside(principal, found).all():
+        if not principal.owns(found.created_by) and not self.inside(principal, found).all():
             raise ForbiddenError(f"list {list_id} has people whom key {principal.name!r} does not see; ask its maker")
         with self.database.alone("lists") as connection:
             of = candidate_lists.c.list_id == list_id
@@ -208,7 +208,7 @@ class Lists:
             by = connection.execute(asked).scalar_one_or_none()
         if by is None:
             return None
-        if by != principal.key_id:
+        if not principal.owns(by):
             raise ConflictError(f"list {list_id!r} exists already; leave the id out, or choose another one")
         return self.get(principal, list_id)
 
@@ -268,7 +268,7 @@ class Lists:
             return replace(found, arms=self._arms(found.list_id))
         rows = self.payload(found)
         inside = self.inside(principal, found)
-        own = found.created_by == principal.key_id
+        own = principal.owns(found.created_by)
         if not inside.any() and not own:
             return None
         arms = _counted(rows.arms.filter(pa.array(inside)).to_pylist())

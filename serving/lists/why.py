@@ -124,7 +124,7 @@ class Eligibility:
             yield from self._of_operations(connection, criteria, user_id, moment, record)
         yield from _of_quotas(batch, criteria, row)
         if record is not None:
-            of_all = not principal.row_scope or record.created_by == principal.key_id
+            of_all = not principal.row_scope or principal.owns(record.created_by)
             for one in self._of_places(record, batch, row, score):
                 # How many people have places tells of those whom the key does not see.
                 yield one if of_all else Rule(one.name, one.passed, f"there was {'' if one.passed else 'no '}place left")

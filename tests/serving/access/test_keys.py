@@ -1,5 +1,6 @@
 import hashlib
 import re
+import threading
 import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from features.errors import AccessError, ConflictError, NotFoundError
+from serving.access import keys as keys_module
 from serving.access.keys import GRACE, Keys
 from serving.access.principal import Principal, Scope
 from serving.state.database import Database
@@ -207,3 +209,39 @@ def test_verifying_a_remembered_key_asks_no_database(keys: Keys, database: Datab
         for _ in range(1000):
             keys.verify(text)
     assert time.perf_counter() - start < 0.1, "more than 100 microseconds each"
+
+
+def test_nobody_revokes_a_key_in_the_middle_of_its_rotation(
+    database: Database, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, key = keys.create("ops", ["read"])
+    found = keys_module._required
+    revoking = threading.Thread(target=Keys(database).revoke, args=(key.key_id,))
+
+    def and_meanwhile(*asked: Any) -> Any:
+        answer = found(*asked)
+        if revoking.ident is None:
+            revoking.start()
+            revoking.join(0.5)
+        return answer
+
+    monkeypatch.setattr(keys_module, "_required", and_meanwhile)
+    keys.rotate(key.key_id)
+    revoking.join()
+    actions = [entry.action for entry in keys.audit.read()]
+    assert actions == ["key.create", "key.rotate", "key.revoke"]
+
+
+def test_a_rotated_key_acts_for_the_old_one_and_owns_what_it_made(keys: Keys) -> None:
+    _, first = keys.create("ops", ["read"], now=NOW)
+    _, second = keys.rotate(first.key_id, now=NOW)
+    text, third = keys.rotate(second.key_id, now=NOW + timedelta(minutes=1))
+    now = keys.verify(text, NOW)
+    assert now.earlier == (second.key_id, first.key_id)
+    assert [now.owns(one) for one in (first.key_id, third.key_id, "other")] == [True, True, False]
+    assert not keys.acting(first.key_id, NOW).owns(third.key_id)
+    assert keys.acting(first.key_id, NOW + 2 * GRACE).key_id == third.key_id
+    keys.revoke(third.key_id, now=NOW)
+    for key_id, said in ((first.key_id, "revoked"), (third.key_id, "revoked"), ("none", "unknown")):
+        with pytest.raises(AccessError, match=f"key {key_id} is {said}"):
+            keys.acting(key_id, NOW + 2 * GRACE)

@@ -138,3 +138,10 @@ def test_a_failed_job_is_tried_as_often_again(jobs: Jobs) -> None:
     assert jobs.get(LOCAL, job.job_id).error == "no"
     again = jobs.retry(LOCAL, job.job_id)
     assert (again.state, again.attempts, again.most_attempts, again.error) == ("queued", 1, 4, None)
+
+
+def test_a_rotated_key_keeps_its_jobs(jobs: Jobs) -> None:
+    job = jobs.create(K1, "quick", {})
+    after = replace(K2, earlier=(K1.key_id,))
+    assert jobs.page(after) == [job]
+    assert jobs.cancel(after, job.job_id).state == "cancelled"

@@ -163,7 +163,7 @@ def test_a_list_job_sees_what_its_makers_key_sees_now(run: Run, store: ScoreStor
     rows = lists.payload(lists.get(LOCAL, result["list_id"])).table(["attribute_region"])
     assert set(rows["attribute_region"].to_pylist()) == {"Hangzhou"}
     keys.revoke(key.key_id)
-    with pytest.raises(AccessError, match=f"key {key.key_id}, which asked for this job, is revoked; ask for it again"):
+    with pytest.raises(AccessError, match=f"may do so no more: key {key.key_id} is revoked"):
         run(asked("list", by, criteria={"size": 1}))
     with pytest.raises(AccessError, match="is unknown"):
         run(asked("list", replace(by, key_id="gone"), criteria={"size": 1}))

@@ -78,7 +78,7 @@ def test_a_key_is_told_of_nobody_outside_of_its_rows(by_hand: Callable[..., Room
 def test_values_are_told_of_people_who_are_seen_and_gone_ones_fail(by_hand: Callable[..., Room]) -> None:
     room = by_hand(people())
     for asked in (criteria(5, filters={"attribute_region": "Wuhan"}), criteria(5, rules={"x": {"attribute_region": "X"}})):
-        with pytest.raises(ScoresError, match="choose from Hangzhou$"):
+        with pytest.raises(ScoresError, match=r"choose from Hangzhou$"):
             room.eligibility.check(HANGZHOU, asked, "f")
     made = room.lists.create(LOCAL, criteria(1, filters={"attribute_region": ["Hangzhou", "Wuhan"]}), now=NOW)
     write_users(room.store, [{**one, "attribute_region": "Hangzhou"} for one in people()], keep=1)
