@@ -41,7 +41,7 @@ def puppets(count: int, main: str = "eva", *, registered: float = 10.0) -> dict[
     return {
         "users": [{"user_id": name, "registered_at": day(registered + n / 10)} for n, name in enumerate(names)],
         "share_responses": [
-            *(row for n, name in enumerate(names) for row in helps(name, main, 12 + n / 50, 15 + n / 50)),
+            *(row for n, name in enumerate(names) for row in helps(name, main, 12 + n / 50, 45 + n / 50)),
             *helps("ida", main, 13, 20),
         ],
         "orders": [*buys(main, 7), *buys("ida", 7)],
@@ -64,7 +64,7 @@ def test_d40_accounts_registered_at_once_for_one_account_are_one_person() -> Non
         **{f"p{n}": "sock_puppet" for n in range(6)}, "eva": "puppet_main",
     }  # fmt: skip
     assert {(row["cluster"], row["members"], row["acts"], row["until"]) for row in found.values()} == {
-        ("eva", 7, 12, "2024-01-16")
+        ("eva", 7, 12, "2024-02-15")
     }
     merged = merge_candidates(snapshot).to_pylist()
     assert merged == [{"account": f"p{n}", "person_id": "eva", "basis": "behaviour"} for n in range(6)]
@@ -84,6 +84,45 @@ def test_d40_accounts_registered_at_once_for_one_account_are_one_person() -> Non
 )  # fmt: skip
 def test_d40_whoever_has_a_life_of_their_own_is_nobodys_puppet(why: str, change: dict[str, Rows]) -> None:
     assert named(prepared(**(puppets(4 if "four" in why else 6) | change))) == {}
+
+
+def test_d40_fans_who_answer_one_call_together_are_no_puppets() -> None:
+    """They register and click within hours, and nobody has bought yet."""
+    fans = puppets(9)
+    once = [row for n in range(9) for row in helps(f"p{n}", "eva", 12 + n / 50, 15 + n / 50)]
+    assert named(prepared(**{**fans, "share_responses": [*once, *helps("ida", "eva", 13)]})) == {}
+    # The same within weeks for fellows too is more than one call.
+    among = [row for n in range(9) for row in helps(f"p{n}", f"p{(n + 1) % 9}", 14)]
+    assert len(named(prepared(**{**fans, "share_responses": [*once, *among]}))) == 10
+
+
+def test_d40_of_a_burst_those_who_are_linked_are_named() -> None:
+    world_ = puppets(6)
+    world_["users"] = [
+        *world_["users"],
+        {"user_id": "fan", "registered_at": day(10.2)},
+        {"user_id": "new", "registered_at": day(10.3)},
+    ]
+    world_["share_responses"] = [
+        *world_["share_responses"],
+        *helps("fan", "eva", 12),
+        *helps("new", "eva", 10.3, action="register"),
+    ]
+    assert set(named(prepared(**world_))) == {"eva", *(f"p{n}" for n in range(6))}
+
+
+def test_d40_a_campaign_day_is_no_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert len(named(prepared(**puppets(12)))) == 13
+    monkeypatch.setattr("features.abuse.puppets.MOST_ACCOUNTS", 11)
+    assert named(prepared(**puppets(12))) == {}
+
+
+def test_d40_a_burst_ends() -> None:
+    """One who registers a day makes no burst of ten, but one of at most a fortnight."""
+    world_ = puppets(18)
+    world_["users"] = [{"user_id": f"p{n}", "registered_at": day(-8 + n)} for n in range(18)]
+    # The first fourteen days have fourteen of them, the other stretch four: too few.
+    assert set(named(prepared(**world_))) == {"eva", *(f"p{n}" for n in range(14))}
 
 
 def test_d40_new_customers_who_came_for_one_person_are_no_puppets() -> None:
@@ -168,8 +207,8 @@ def test_d40_the_account_of_the_person_is_not_held_to_account() -> None:
         "abuse_score": 1.0,
         "abuse_code": "sock_puppet",
         "abuse_evidence": "one of 7 accounts of one person: registered at once, they act for eva and hardly for themselves; "
-        "12 acts until 2024-01-16",
-        "abuse_evidence_zh": "同一人的 7 个账号之一：集中注册，几乎只为 eva 操作；共 12 次操作，截至 2024-01-16",
+        "12 acts until 2024-02-15",
+        "abuse_evidence_zh": "同一人的 7 个账号之一：集中注册，几乎只为 eva 操作；共 12 次操作，截至 2024-02-15",
         "abuse_person": "eva",
     }
 
