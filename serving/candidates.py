@@ -10,7 +10,22 @@ from serving.store.batch import Batch
 from serving.store.categories import EVIDENCE
 from serving.store.filters import CATEGORY
 
-_COLUMN = {RankBy.SCORE: "koc_score", RankBy.VALUE: "expected_value", RankBy.RISING: "rising"}
+_COLUMN = {
+    RankBy.SCORE: "koc_score",
+    RankBy.VALUE: "expected_value",
+    RankBy.RISING: "rising",
+    RankBy.LIFETIME: "lifetime_value",
+    RankBy.NET: "net_value",
+}
+
+_BY_CATEGORY = (RankBy.SCORE, RankBy.VALUE)
+"""What a category can weigh; the others are of a person as a whole."""
+
+_COMES_FROM = {
+    RankBy.LIFETIME: "orders with amounts",
+    RankBy.NET: "amounts of orders, and rewards or the cost of contacts",
+}
+"""What has to be mapped for a column that not every batch has."""
 
 
 def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
@@ -21,11 +36,16 @@ def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
     is known.
 
     Raises:
-        ScoresError: no scores, or a filter that they do not know.
+        ScoresError: no scores, scores without the column to rank by, or a filter that they do not know.
     """
     by = _COLUMN[criteria.by]
-    if criteria.category is not None and criteria.by is RankBy.RISING:
-        raise ScoresError("rising is known over all categories only; rank by score or value, or drop the category")
+    if criteria.category is not None and criteria.by not in _BY_CATEGORY:
+        raise ScoresError(f"{criteria.by} is known over all categories only; rank by score or value, or drop the category")
+    if criteria.by in _COMES_FROM and by not in batch.columns:
+        raise ScoresError(
+            f"batch {batch.manifest.batch} has no {by} to rank by: map {_COMES_FROM[criteria.by]} and score again, "
+            f"or rank by {', '.join(other for other in RankBy if _COLUMN[other] in batch.columns)}"
+        )
     if criteria.max_churn is not None and "churn_probability" not in batch.columns:
         raise ScoresError("the current scores have no churn probability: their dataset has no orders; drop that filter")
     if CATEGORY in criteria.where:

@@ -10,11 +10,14 @@ PRIOR = 1.0
 
 
 class RankBy(StrEnum):
-    """What puts one candidate before another: people expected to be moved, money expected, or how influence rises."""
+    """What puts one candidate before another: people expected to be moved, money expected of these, how influence rises,
+    what the person is expected to spend within a year, or the money expected less what rewards and contacts cost."""
 
     SCORE = "score"
     VALUE = "value"
     RISING = "rising"
+    LIFETIME = "lifetime"
+    NET = "net"
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,12 @@ class Format(StrEnum):
 
 def candidates(
     limit: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
-    by: Annotated[RankBy, typer.Option(help="Rank by follow-ups expected, by their money, or by rising.")] = RankBy.SCORE,
+    by: Annotated[
+        RankBy,
+        typer.Option(
+            help="Rank by follow-ups expected, their money, rising, the person's own spending, or money less cost."
+        ),
+    ] = RankBy.SCORE,
     category: Annotated[str | None, typer.Option(help="Rank by the influence expected in this category.")] = None,
     max_churn: Annotated[float | None, typer.Option(min=0, max=1, help="Leave out likelier leavers.")] = None,
     stage: Annotated[str | None, typer.Option(help="Only this lifecycle stage, such as active.")] = None,

@@ -233,6 +233,28 @@ def test_d47_rising_people_come_first_whatever_their_fame(batch: Batch) -> None:
     assert ids(candidates(batch, Criteria(by=RankBy.RISING, limit=4))) == ["c", "d", "a"]
 
 
+def test_d43_people_are_ranked_by_lifetime_and_by_net_value(tmp_path: Path) -> None:
+    worth = USERS.append_column("lifetime_value", pa.array([5.0, None, 70.0, 6.0]))
+    worth = worth.append_column("net_value", pa.array([-20.0, 30.0, None, 40.0]))
+    batch = batch_of(tmp_path, worth, CATEGORIES)
+    # Who is not rated is left out; a loss is ranked, and last.
+    assert ids(candidates(batch, Criteria(by=RankBy.LIFETIME, limit=4))) == ["c", "d", "a"]
+    assert ids(candidates(batch, Criteria(by=RankBy.NET, limit=4))) == ["d", "b", "a"]
+    for by in (RankBy.LIFETIME, RankBy.NET):
+        with pytest.raises(ScoresError, match=f"^{by} is known over all categories only"):
+            candidates(batch, Criteria(by=by, category="tea"))
+
+
+def test_scores_without_amounts_or_costs_say_what_to_map(batch: Batch) -> None:
+    others = "or rank by score, value, rising$"
+    with pytest.raises(
+        ScoresError, match=f"has no lifetime_value to rank by: map orders with amounts and score again, {others}"
+    ):
+        candidates(batch, Criteria(by=RankBy.LIFETIME))
+    with pytest.raises(ScoresError, match=f"has no net_value to rank by: map amounts of orders, and rewards .*, {others}"):
+        candidates(batch, Criteria(by=RankBy.NET))
+
+
 def test_d75_tiers_are_filters(tmp_path: Path) -> None:
     tiered = USERS.append_column("koc_tier", pa.array(["head", "waist", "waist", "tail"]))
     batch = batch_of(tmp_path, tiered, CATEGORIES)
