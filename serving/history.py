@@ -8,6 +8,7 @@ import numpy as np
 
 from features.errors import ScoresError
 from serving.store.batch import Batch
+from serving.store.schemas import INDEX, TABLE
 from serving.store.score_store import ScoreStore
 
 log = logging.getLogger(__name__)
@@ -16,7 +17,10 @@ SHOWN = ("koc_score", "koc_percentile", "churn_probability", "activation", "stag
 
 
 class History:
-    """The kept batches of a store, each opened once; a spoilt one is reported and left out."""
+    """The kept batches of a store, each opened once; a spoilt one is reported and left out.
+
+    Of each only the scores and their index are open; those of one that the store has removed until the next question.
+    """
 
     def __init__(self, store: ScoreStore) -> None:
         self.store = store
@@ -43,7 +47,7 @@ class History:
 
     def _opened(self, name: str) -> Batch | None:
         try:
-            return self.store.open(name)
+            return Batch(self.store.folder / name, (TABLE, INDEX))
         except ScoresError as error:
             log.warning("%s", error)
             return None

@@ -1,7 +1,8 @@
 """The ties of a batch as numbers, so that those of some rows are found at once."""
 
 from dataclasses import dataclass
-from functools import lru_cache
+from threading import Lock
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +29,22 @@ class BatchTies:
         return np.repeat(rows, count), self.people[np.repeat(first, count) + within]
 
 
-@lru_cache(maxsize=1)
+_READ: WeakKeyDictionary[Batch, BatchTies] = WeakKeyDictionary()
+"""Of each batch that somebody still holds."""
+
+_READING = Lock()
+
+
 def batch_ties(batch: Batch) -> BatchTies:
     """Reads all ties of the batch, once: seconds where there are millions."""
+    with _READING:
+        found = _READ.get(batch)
+        if found is None:
+            found = _READ[batch] = _read(batch)
+        return found
+
+
+def _read(batch: Batch) -> BatchTies:
     ids, ties = batch.table(columns=["user_id"])["user_id"].combine_chunks(), batch.ties()
     to = pc.index_in(ties["influencer_id"], value_set=ids)
     ties = ties.select(["user_id"]).append_column("to", to).filter(pc.is_valid(to)).combine_chunks()

@@ -2,7 +2,7 @@
 
 import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, reduce
 from pathlib import Path
@@ -67,16 +67,17 @@ class Batch:
     """Immutable; its rows are 0 to ``len(batch) - 1``, best ``koc_score`` first.
 
     A file's checksum is compared when it is first read, then never again for this batch: a service that cannot wait calls
-    ``verify`` first. What is open stays readable for as long as the batch is held, whatever the store does.
+    ``verify`` first. What is open stays readable for as long as the batch is held, whatever the store does. ``only``: the
+    files to hold open, for whoever asks nothing of the others; by default all.
 
     Raises:
         ScoresError: the manifest, or a file that is read for the first time, is missing or altered.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, only: Collection[str] | None = None) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
-        self._files = Files(folder, self.manifest)
+        self._files = Files(folder, self.manifest, only)
         self._index = Arrays(self._files.mapped(INDEX))
         self._categories = Categories(self._index, len(self))
         self._ranking = kept(RANKINGS, self._ranked)

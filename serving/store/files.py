@@ -2,6 +2,7 @@
 
 import hashlib
 import mmap
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from threading import Lock
@@ -14,7 +15,7 @@ from serving.store.manifest import Manifest
 
 
 class Files:
-    """All files that the manifest names; they stay readable when the folder is removed.
+    """The files that the manifest names, or ``only`` some; they stay readable when the folder is removed.
 
     A file's checksum is compared when it is first asked for, then never again.
 
@@ -22,11 +23,11 @@ class Files:
         ScoresError: one is missing.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, only: Collection[str] | None = None) -> None:
         self._folder, self._checksums = folder, manifest.checksums
         self._intact: set[str] = set()
         try:
-            self._open = {name: (folder / name).open("rb") for name in manifest.checksums}
+            self._open = {name: (folder / name).open("rb") for name in only or manifest.checksums}
         except OSError as error:
             raise self._spoilt(Path(error.filename).name) from None
         self._locks = {name: Lock() for name in self._open}

@@ -2,7 +2,10 @@ import gc
 from pathlib import Path
 from weakref import ref
 
+from serving.history import History
+from serving.lists.batch_ties import batch_ties
 from serving.store.kept import kept
+from serving.store.schemas import INDEX, TABLE
 from serving.store.score_store import ScoreStore
 from tests.serving.batches import write_random
 
@@ -30,8 +33,25 @@ def test_a_batch_that_nobody_holds_is_closed_at_once(tmp_path: Path) -> None:
         batch = ScoreStore(tmp_path).open()
         assert batch.select({"reachable": "sms"}, 5, within={"attribute_tier": ["gold"]}).tolist()
         assert batch.select({"attribute_tier": "gold", "category": "toys"}, 5, within={"attribute_tier": ["gold"]}).tolist()
+        assert len(batch_ties(batch).people)
         gone = ref(batch)
         del batch
         assert gone() is None
+    finally:
+        gc.enable()
+
+
+def test_the_history_lets_go_of_batches_that_the_store_has_removed(tmp_path: Path) -> None:
+    for seed in range(3):
+        write_random(tmp_path, users=20, seed=seed, dataset="shop")
+    history = History(ScoreStore(tmp_path))
+    assert len(history.of("u00003", "shop")) == 3
+    oldest = [ref(batch) for batch in history._open.values()][1:]
+    assert [sorted(batch()._files._open) for batch in oldest] == [sorted([INDEX, TABLE])] * 2
+    ScoreStore(tmp_path).clear(1)
+    gc.disable()
+    try:
+        assert len(history.of("u00003", "shop")) == 1
+        assert [batch() for batch in oldest] == [None, None]
     finally:
         gc.enable()
