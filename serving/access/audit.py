@@ -1,6 +1,7 @@
 """The append-only log of who did what with whom: every list, export, score card, promotion and key."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -48,7 +49,8 @@ class Audit:
     ) -> None:
         """Add an entry, as part of the transaction of ``connection`` where one is given.
 
-        ``action``: noun and verb, such as ``list.export``; ``subject``: the id that it was done to. ``criteria``: as JSON.
+        ``action``: noun and verb, such as ``list.export``; ``subject``: the id that it was done to. ``criteria``: as JSON;
+        of ``user_ids``, which may be a million, their number and a digest are kept.
         """
         values = {
             "at": now or datetime.now(UTC),
@@ -56,7 +58,7 @@ class Audit:
             "action": action,
             "subject": subject,
             "model_version": model_version,
-            "criteria": dict(criteria or {}),
+            "criteria": {name: _short(name, value) for name, value in (criteria or {}).items()},
             "rows": rows,
             "request_id": request_id,
         }
@@ -93,3 +95,13 @@ class Audit:
             wanted = wanted.where(one | audit_log.c.action.startswith(f"{action}.", autoescape=True))
         with self.database.read() as connection:
             return [Entry(**row) for row in connection.execute(wanted).mappings()]
+
+
+def _short(name: str, value: Any) -> Any:
+    """A value of criteria as it is kept; the digest is of the ids sorted, one a line."""
+    if isinstance(value, Mapping):
+        return {inner: _short(inner, found) for inner, found in value.items()}
+    if name == "user_ids" and isinstance(value, Sequence) and not isinstance(value, str):
+        lines = "\n".join(sorted(map(str, value)))
+        return {"count": len(value), "sha256": hashlib.sha256(lines.encode()).hexdigest()}
+    return value

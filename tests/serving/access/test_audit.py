@@ -1,3 +1,4 @@
+import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -76,3 +77,12 @@ def test_an_entry_belongs_to_the_transaction_that_it_is_about(database: Database
     with pytest.raises(ZeroDivisionError):
         fail()
     assert audit.read() == []
+
+
+def test_of_many_ids_their_number_and_digest_are_kept(audit: Audit) -> None:
+    for ids in (["b", "a"], ("a", "b")):
+        audit.write(OPS, "list.create", "l2", criteria={"size": 1, "exclude": {"user_ids": ids, "lists": ["l1"]}})
+    first, second = (entry.criteria for entry in audit.read(after=4))
+    assert first == second
+    digest = hashlib.sha256(b"a\nb").hexdigest()
+    assert first == {"size": 1, "exclude": {"user_ids": {"count": 2, "sha256": digest}, "lists": ["l1"]}}
