@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
 
 from serving.access.principal import Principal, Scope
 from serving.api.problems import errors
@@ -47,8 +48,12 @@ async def candidates(request: Request) -> Response:
         asked = Asked.model_validate_json(await request.body())
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
-    batch = services.served.batch
-    rows = services.previews.best(principal, batch, plain(asked.filters), asked.size, asked.by)
+    batch, filters, previews = services.served.batch, plain(asked.filters), services.previews
+    out = previews.stopped_lately(batch, filters)
+    if out is None:
+        rows = await run_in_threadpool(previews.best, principal, batch, filters, asked.size, asked.by)
+    else:
+        rows = previews.best(principal, batch, filters, asked.size, asked.by, out)
     return Response(batch.json(rows), media_type="application/json", headers={"X-Batch": batch.manifest.batch})
 
 

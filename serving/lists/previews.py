@@ -35,8 +35,18 @@ class Previews:
         self._token: tuple[object, ...] = ()
         self._looked = self._read = -np.inf
 
-    def best(self, principal: Principal, batch: Batch, filters: Filters, size: int, by: str = "koc_score") -> Rows:
+    def best(
+        self,
+        principal: Principal,
+        batch: Batch,
+        filters: Filters,
+        size: int,
+        by: str = "koc_score",
+        out: Rows | None = None,
+    ) -> Rows:
         """(up to size,) rows of ``batch``, best first, whom the principal sees and nothing stands against.
+
+        out: what `stopped_lately` told; by default the database may be asked.
 
         Raises:
             ScoresError: an unknown column or value.
@@ -45,8 +55,7 @@ class Previews:
         batch.require(filters, within)
         if within is None:
             return NOBODY
-        channel = filters.get(REACHABLE)
-        out = self._stopped(batch, channel if isinstance(channel, str) else None)
+        out = self._stopped(batch, _channel(filters)) if out is None else out
         asked = size
         while True:
             rows = batch.select(filters, asked, by, within=within)
@@ -54,6 +63,12 @@ class Previews:
             if len(kept) >= size or len(rows) < asked:
                 return kept[:size]
             asked += 2 * (size - len(kept)) + len(rows) // 2
+
+    def stopped_lately(self, batch: Batch, filters: Filters) -> Rows | None:
+        """Rows of people with an entry against contact; None where the database would have to be asked, for callers that
+        must not wait."""
+        fresh = time.monotonic() - self._looked < LOOK_SECONDS
+        return self._rows.get((batch.manifest.batch, _channel(filters))) if fresh else None
 
     def _stopped(self, batch: Batch, channel: str | None) -> Rows:
         """Rows of people with an entry against contact."""
@@ -75,3 +90,8 @@ class Previews:
                 rows = batch.rows_of(entries["user_id"].to_pylist())
                 self._rows[key] = rows[rows >= 0]
             return self._rows[key]
+
+
+def _channel(filters: Filters) -> str | None:
+    found = filters.get(REACHABLE)
+    return found if isinstance(found, str) else None

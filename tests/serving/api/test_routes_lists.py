@@ -1,3 +1,4 @@
+import asyncio
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +13,9 @@ from serving.access.keys import Keys
 from serving.api.app import create_app
 from serving.api.routes_lists import MOST_AT_ONCE
 from serving.api.services import Services
+from serving.lists import previews
 from serving.settings import ServiceSettings
+from serving.state.database import Database
 from tests.serving.batches import write_random
 
 Client = Callable[..., TestClient]
@@ -60,6 +63,32 @@ def test_candidates_are_the_best_of_the_batch(client_of: Client, services: Servi
         assert client.post("/v1/candidates", json=body).json()["type"] == "urn:koc:invalid-request"
     columns = {column["name"]: column for column in client.get("/v1/candidates/filters").json()}
     assert columns["attribute_tier"]["values"] == ["bronze", "gold", "silver"]
+
+
+def test_the_database_is_never_asked_where_other_requests_wait(
+    client_of: Client, services: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, read = client_of("operate"), type(services.database).read
+    asked: list[bool] = []
+
+    def note(database: Database) -> Any:
+        try:
+            asyncio.get_running_loop()
+            asked.append(True)
+        except RuntimeError:
+            asked.append(False)
+        return read(database)
+
+    monkeypatch.setattr(type(services.database), "read", note)
+    monkeypatch.setattr(previews, "LOOK_SECONDS", 1e9)
+    assert client.post("/v1/candidates", json={"size": 3}).status_code == 200
+    assert asked
+    assert not any(asked)
+    monkeypatch.setattr(services.previews, "_stopped", None)
+    assert client.post("/v1/candidates", json={"size": 3}).status_code == 200
+    services.previews._looked = -1e9
+    monkeypatch.undo()
+    assert client.post("/v1/candidates", json={"size": 3, "filters": {"reachable": "sms"}}).status_code == 200
 
 
 def test_candidates_of_a_key_with_a_row_scope(client_of: Client) -> None:
