@@ -29,6 +29,7 @@ from serving.store.filters import CATEGORY, REACHABLE
 from serving.store.served import Served
 
 if TYPE_CHECKING:
+    from features.snapshot import Snapshot
     from training.bundle import Bundle
     from training.frame import Frame
     from training.hybrid import Said
@@ -47,7 +48,7 @@ MOST_USERS = 1_000
 @dataclass(frozen=True)
 class Fresh:
     """Everybody's features as of the end of the data. ``facts``: as from `serving.scores.user_facts`. ``person_of``: account
-    that belongs to a person under another id -> that id."""
+    that belongs to a person under another id -> that id. ``snapshot``: what extra models read besides."""
 
     token: str
     dataset: Dataset
@@ -55,11 +56,12 @@ class Fresh:
     frame: "Frame"
     facts: pa.Table
     person_of: dict[str, str]
+    snapshot: "Snapshot"
 
 
 @dataclass(frozen=True)
 class Opinion:
-    """What one model says of a `Fresh`; ``users``: as from `serving.scores.score_columns`."""
+    """What one model says of a `Fresh`; ``users``: all columns of a batch but reasons, by user_id."""
 
     fresh: Fresh
     version: int
@@ -224,7 +226,7 @@ class Live:
 
     def _make(self, dataset: Dataset, token: str, version: int) -> Opinion:
         from serving.batch import load_bundle, require_same_features, require_same_settings
-        from serving.scores import score_columns
+        from serving.scores import score_columns, with_extras
 
         with self._lock:
             earlier = self._opinions.get(version)
@@ -239,7 +241,9 @@ class Live:
         fresh = fresh or self._read(dataset, token)
         require_same_features(bundle.hybrid, fresh.frame)
         said = bundle.hybrid.said(fresh.frame)
-        opinion = Opinion(fresh, version, bundle, said, score_columns(fresh.frame, said, fresh.facts))
+        users = score_columns(fresh.frame, said, fresh.facts)
+        users = with_extras(users, bundle.extras.score(fresh.snapshot, fresh.frame))
+        opinion = Opinion(fresh, version, bundle, said, users)
         with self._lock:
             self._opinions[version] = opinion
             while len(self._opinions) > MOST_MODELS:
@@ -261,7 +265,8 @@ class Live:
         frame = frame_of_all(timeline, as_of)
         accounts = accounts_known(timeline.tables, as_of).to_pydict() if "identities" in timeline.tables.tables else {}
         person_of = dict(zip(accounts.get("account", ()), accounts.get("person_id", ()), strict=True))
-        return Fresh(token, dataset, as_of, frame, user_facts(frame, timeline.snapshot(as_of)), person_of)
+        snapshot = timeline.snapshot(as_of)
+        return Fresh(token, dataset, as_of, frame, user_facts(frame, snapshot), person_of, snapshot)
 
 
 def _told(opinion: Opinion, rows: "np.ndarray[Any, np.dtype[np.int64]]") -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
 from serving.criteria import PRIOR
 from serving.extra_columns import extra_columns
+from serving.nearness import KOC_TIERS, hops_to_koc
 from serving.store.schemas import TIES_SCHEMA
 from serving.value_columns import outlook
 from training.explain import reason_contributions, say_reasons, side_sums
@@ -44,9 +45,7 @@ def score_users(
     Without evidence of influence there are no reasons, and the likeliest leavers come first.
     """
     order = best_first(frame, said)
-    scored = score_columns(frame, said, user_facts(frame, snapshot))
-    for name, values in (extras or {}).items():
-        scored = scored.append_column(name, pa.array(values, from_pandas=True))
+    scored = with_extras(score_columns(frame, said, user_facts(frame, snapshot)), extras or {})
     scored = scored.take(pa.array(order))
     if said.margin is None:
         return scored
@@ -54,6 +53,13 @@ def score_users(
     for name in top.column_names:
         beyond = pa.nulls(len(order) - len(top), top[name].type)
         scored = scored.append_column(name, pa.concat_arrays([*top[name].chunks, beyond]))
+    return scored
+
+
+def with_extras(scored: pa.Table, extras: Mapping[str, Floats]) -> pa.Table:
+    """``scored`` with what extra models say of its users: column -> (N,), nan becoming null."""
+    for name, values in extras.items():
+        scored = scored.append_column(name, pa.array(values, from_pandas=True))
     return scored
 
 
@@ -78,11 +84,12 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
     expected_value       float64  minor units expected to be moved within the horizon; null where no amounts are known
     value_at_risk        float64  minor units a horizon that the user spends lately and is expected to move; null as before
     rising               float64  influence lately against before, log2, above 0 is rising; null without any
+    hops_to_koc          int64    ties to the nearest of the head and waist who is active, 0 for one; null without a way
     churn_probability    float64  of no order within the horizon, 0 to 1; null without an order in the two horizons before
     and the columns of ``facts`` and of `serving.value_columns.outlook`
 
     ``koc_score`` is what may come, ``activation`` what has been; neither is made of the other. Without evidence of
-    influence neither is there; without a tie model there is no ``expected_followers``.
+    influence neither is there; without a tie model there is no ``expected_followers``, without ties no ``hops_to_koc``.
     """
     matrix = frame.matrix
     columns: dict[str, pa.Array] = {"user_id": pa.array(matrix.users, pa.string())}
@@ -97,6 +104,11 @@ def score_columns(frame: Frame, said: Said, facts: pa.Table) -> pa.Table:
         columns["expected_value"] = pa.array(moved, from_pandas=True)
         columns["value_at_risk"] = pa.array(moved + _spend_a_horizon(frame), from_pandas=True)
         columns["rising"] = pa.array(matrix.column("influence_rising"), from_pandas=True)
+        if len(frame.ties):
+            koc = pc.and_(
+                pc.is_in(columns["koc_tier"], value_set=pa.array(KOC_TIERS)), pc.equal(facts["activation"], "active")
+            )
+            columns["hops_to_koc"] = hops_to_koc(frame.ties, koc.to_numpy().astype(bool))
     if said.churn is not None:
         # The model has seen recent buyers only; of others it would say a number without a meaning.
         columns["churn_probability"] = pa.array(said.churn, mask=~frame.churn_population)

@@ -16,6 +16,7 @@ import pytest
 
 from features.dataset import Dataset
 from features.errors import DatasetError, LiveError, ScoresError
+from features.snapshot import Snapshot
 from serving import live as live_file
 from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal, Scope
@@ -28,6 +29,8 @@ from serving.store.score_store import ScoreStore
 from serving.store.served import Served
 from tests.conftest import Scored
 from tests.serving.batches import write_users
+from training.extras.contract import Extras
+from training.frame import Frame
 from training.timeline import Timeline
 
 OF_THE_NETWORK = {"koc_score", "koc_percentile", "expected_new", "expected_value", "value_at_risk", "willingness", "reach"}
@@ -111,6 +114,21 @@ def test_batch_live_and_a_bundle_loaded_by_hand_agree(live: Live, scored: Scored
 
 
 @pytest.mark.usefixtures("fresh")
+@pytest.mark.usefixtures("reads")
+def test_columns_of_extra_models_are_told_as_in_a_batch(
+    settings: ServiceSettings, scored: Scored, database: Database, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def score(_: Extras, snapshot: Snapshot, frame: Frame) -> dict[str, Any]:
+        assert snapshot.as_of == fresh.as_of
+        return {"chain_value": np.where(frame.users == frame.users[1], np.nan, np.arange(len(frame.users)))}
+
+    monkeypatch.setattr(Extras, "score", score)
+    own = Live(settings, Served(scored.store), database)
+    told = own.score([str(user) for user in fresh.frame.users[:3]]).scores
+    own.close()
+    assert [one["chain_value"] for one in told] == [0.0, None, 2.0]
+
+
 def test_people_without_an_act_are_listed_and_not_dropped(live: Live, scored: Scored) -> None:
     user, other = first_users(scored, 2)
     answer = live.score([other, "nobody", user, other])
