@@ -13,6 +13,10 @@ from features.snapshot import Snapshot
 DEPTH = 8
 """Levels that are followed; who is further away is in no chain. In the simulated market hardly anybody is."""
 
+MOST_PAIRS = 20_000_000
+"""Pairs of a head and a member that are looked at: about two gigabytes. A level that could lead beyond is not followed, nor
+any further one, for anybody, so that all heads are measured alike; the first level is always there."""
+
 ACCEPTED = ("join", "register", "buy")
 """Responses that follow an invitation. A click is no arrival, and help with a bargain costs nothing and is traded."""
 
@@ -141,10 +145,11 @@ def brought(snapshot: Snapshot, start: datetime | None = None, end: datetime | N
     return pairs.group_by("parent", "child").agg(since=pairs.since.min())
 
 
-def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH) -> ir.Table:
+def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH, most: int = MOST_PAIRS) -> ir.Table:
     """All that links in the order of time lead to from each ``parent``, materialised; cycles and several parents are fine.
 
-    links: (parent, child, since), one row per pair.
+    links: (parent, child, since), one row per pair. ``most``: a level is cut, and all further ones, when the pairs known and
+    the ways that lead on could be more, as of ``MOST_PAIRS``; no more than that are ever held.
 
     Returns:
         root    string
@@ -155,7 +160,10 @@ def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH) -> ir.Table
     onward = links.select(member="parent", onto="child", then="since")
     reached = engine.materialise(links.select(root="parent", member="child", level=ibis.literal(1, "int64"), since="since"))
     fresh = reached
+    brings = links.group_by(giver="parent").agg(onward=links.count())
     for level in range(2, depth + 1):
+        if _rows(reached, engine) + _ways(fresh, brings, engine) > most:
+            break
         # A link made before the arrival leads to somebody who was there without it.
         steps = fresh.join(onward, [fresh.member == onward.member, fresh.since <= onward.then])
         steps = steps.filter(steps.root != steps.onto).group_by("root", member="onto").agg(since=steps.then.min())
@@ -171,9 +179,19 @@ def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH) -> ir.Table
         grown = engine.materialise(both.group_by("root", "member").agg(level=both.level.min(), since=both.since.min()))
         engine.release(*({reached.get_name(): reached, last.get_name(): last}.values()))
         reached = grown
-        if not engine.to_arrow(fresh.aggregate(rows=fresh.count()))["rows"][0].as_py():
+        if not _rows(fresh, engine):
             break
     return reached
+
+
+def _rows(table: ir.Table, engine: Engine) -> int:
+    return int(engine.to_arrow(table.aggregate(rows=table.count()))["rows"][0].as_py())
+
+
+def _ways(fresh: ir.Table, brings: ir.Table, engine: Engine) -> int:
+    """Rows that one more level could have: each member of ``fresh`` (root, member) leads to all whom ``brings`` counts."""
+    met = fresh.join(brings, fresh.member == brings.giver)
+    return int(engine.to_arrow(met.aggregate(ways=met.onward.sum().fill_null(0)))["ways"][0].as_py())
 
 
 def _with_value(members: ir.Table, credited: ir.Table, windows: Mapping[str, datetime]) -> ir.Table:

@@ -248,3 +248,13 @@ def test_chain_values_are_as_the_reference_has_them(drawn: list[tuple[int, int, 
         )
         expected[root, member] = (level, value)
     assert found == expected
+
+
+@pytest.mark.parametrize(("most", "levels"), [(6, 3), (5, 2), (4, 1), (0, 1)])
+def test_levels_that_could_lead_to_too_many_pairs_are_cut_for_everybody(most: int, levels: int) -> None:
+    """Of a to b to c to d three pairs are known; one level on there are two more, and then one."""
+    links = {("a", "b"): 1, ("b", "c"): 2, ("c", "d"): 3}
+    rows = ENGINE.to_arrow(descendants(as_table(links), ENGINE, most=most)).to_pylist()
+    whole = ["ab1", "bc1", "cd1", "ac2", "bd2", "ad3"]
+    found = {f"{row['root']}{row['member']}{row['level']}" for row in rows}
+    assert found == {pair for pair in whole if int(pair[2]) <= levels}
