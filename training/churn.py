@@ -8,8 +8,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
+from training.boosters import fit_boosters, unseen_margins
 from training.calibrate import Calibration, fit_calibration
-from training.crossfit import Groups, Rows, cross_fit
+from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.matrix import Floats
 from training.settings import TrainSettings
@@ -98,15 +99,8 @@ def fit_churn_trees(
         )
     x = np.concatenate([inputs(frame, columns, standing, of) for frame, of in zip(frames, rows, strict=True)])
 
-    def fit(group: int, rows: Rows) -> lightgbm.Booster:
-        data = lightgbm.Dataset(x[rows], churned[rows].astype(np.float32), feature_name=list(columns))
-        return lightgbm.train(settings.lightgbm(settings.seed + group, objective="binary"), data, settings.rounds)
-
-    def odds(booster: lightgbm.Booster, rows: Rows) -> Floats:
-        return np.asarray(booster.predict(x[rows], raw_score=True)) if rows.any() else np.empty(0)
-
-    boosters, unseen = cross_fit(fit, odds, groups, settings.groups, settings.threads)
-    return ChurnTrees(tuple(columns), boosters, standing), unseen
+    boosters = fit_boosters(x, churned.astype(np.float64), groups, columns, settings, {"objective": "binary"})
+    return ChurnTrees(tuple(columns), boosters, standing), unseen_margins(boosters, x, groups)
 
 
 def calibrated(trees: Sequence[ChurnTrees], unseen: Sequence[Floats], churned: npt.NDArray[np.bool_]) -> ChurnModel:

@@ -1,19 +1,14 @@
-"""Models of which each has never seen one group of people: each scores its own group unseen, their mean scores new rows."""
+"""Groups of people: of an ensemble each member has never seen one, scores it unseen, and all together score new rows."""
 
 import zlib
-from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
-from training.matrix import Floats
-from training.parallel import fit_each
 
 Groups = npt.NDArray[np.int64]
 Rows = npt.NDArray[np.bool_]
-Model = TypeVar("Model")
 
 
 def people_in_groups(users: npt.NDArray[np.object_], positive: Rows, groups: int) -> Groups:
@@ -37,21 +32,3 @@ def people_in_groups(users: npt.NDArray[np.object_], positive: Rows, groups: int
     dealt = np.empty(len(people), np.int64)
     dealt[np.lexsort((people, mixed, ~ever))] = np.arange(len(people)) % groups
     return dealt[person]
-
-
-def cross_fit(
-    fit: Callable[[int, Rows], Model],
-    score: Callable[[Model, Rows], npt.NDArray[np.floating]],
-    groups: Groups,
-    members: int,
-    threads: int,
-) -> tuple[list[Model], Floats]:
-    """One model for each of ``members`` groups, fitted without it, and (N,) what each says of its own group.
-
-    fit: (group, rows to learn from) -> model; score: (model, rows) -> values (rows.sum(),); groups: (N,).
-    """
-    models = fit_each(lambda group: fit(group, groups != group), range(members), threads)
-    unseen = np.empty(len(groups))
-    for group, model in enumerate(models):
-        unseen[groups == group] = score(model, groups == group)
-    return models, unseen

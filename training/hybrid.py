@@ -72,9 +72,9 @@ def columns_of(matrix: Matrix, scopes: Sequence[str] = ("own", "graph")) -> tupl
 def ranker_view(panel: Panel, columns: Sequence[str], settings: TrainSettings) -> View[Ranker]:
     """The user ranker on ``columns``."""
     of = panel.telling
-    x, stands_for = panel.x(columns, of), panel.stands_for
-    ranker, unseen = fit_ranker(x, panel.influence[of], panel.groups[of], columns, settings, stands_for)
-    return View(ranker, unseen[panel.drawn[of]])
+    x, stands_for, drawn = panel.x(columns, of), panel.stands_for, panel.drawn[of]
+    ranker, unseen = fit_ranker(x, panel.influence[of], panel.groups[of], columns, settings, stands_for, drawn)
+    return View(ranker, unseen[drawn])
 
 
 def tie_view(panel: Panel, settings: TrainSettings, without: Sequence[str] = ()) -> View[TieModel] | None:

@@ -1,6 +1,6 @@
 """The user ranker: LightGBM on influence within the horizon, from a user's features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import lightgbm
@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
-from training.crossfit import Groups, Rows, cross_fit
+from training.boosters import fit_boosters, unseen_margins
+from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.matrix import Floats
 from training.settings import TrainSettings
@@ -16,7 +17,7 @@ from training.settings import TrainSettings
 POWER = 1.3
 """Of the Tweedie distribution, between counts (1) and amounts (2); for all models of influence, so that margins compare."""
 
-TWEEDIE = {"objective": "tweedie", "tweedie_variance_power": POWER}
+TWEEDIE: Mapping[str, float | str] = {"objective": "tweedie", "tweedie_variance_power": POWER}
 """A Tweedie objective fits zeros and a long tail (Zhou, Qian and Yang, Tweedie gradient boosting, 2022)."""
 
 
@@ -46,10 +47,12 @@ def fit_ranker(
     columns: Sequence[str],
     settings: TrainSettings,
     stands_for: Floats | None = None,
+    blind: Rows | None = None,
 ) -> tuple[Ranker, Floats]:
     """The ranker, and the margin (N,) that each row got from the member that has not seen its person.
 
-    x: (N, F); influence: (N,) >= 0; groups: (N,) of people; stands_for: (N,) how many rows each stands for, 1 unless given.
+    x: (N, F); influence: (N,) >= 0; groups: (N,) of people; stands_for: (N,) how many rows each stands for, 1 unless given;
+    blind: (N,) rows that no label chose, all unless given.
 
     Raises:
         TrainingError: nobody influenced anybody in the training rows.
@@ -60,13 +63,5 @@ def fit_ranker(
             "choose a longer horizon or attribution window"
         )
 
-    def fit(group: int, rows: Rows) -> lightgbm.Booster:
-        weight = None if stands_for is None else stands_for[rows]
-        data = lightgbm.Dataset(x[rows], influence[rows], weight=weight, feature_name=list(columns))
-        return lightgbm.train(settings.lightgbm(settings.seed + group, **TWEEDIE), data, settings.rounds)
-
-    def margin(booster: lightgbm.Booster, rows: Rows) -> Floats:
-        return np.asarray(booster.predict(x[rows], raw_score=True)) if rows.any() else np.empty(0)
-
-    boosters, unseen = cross_fit(fit, margin, groups, settings.groups, settings.threads)
-    return Ranker(tuple(columns), boosters), unseen
+    boosters = fit_boosters(x, influence, groups, columns, settings, TWEEDIE, weight=stands_for, blind=blind)
+    return Ranker(tuple(columns), boosters), unseen_margins(boosters, x, groups)

@@ -14,10 +14,10 @@ from features.blocks.influence import follow_up_rate, influence_given, influence
 from features.blocks.purchase import purchase_frequency, purchase_variety
 from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
+from training.boosters import fit_boosters
 from training.crossfit import Groups, Rows
 from training.frame import Frame, Places, Ties
 from training.matrix import Floats
-from training.parallel import fit_each
 from training.ranker import TWEEDIE
 from training.settings import TrainSettings
 
@@ -130,21 +130,18 @@ def fit_tie_model(
     rng = np.random.default_rng(settings.seed)
     parts = []
     for frame, weight, group in zip(frames, follows, groups, strict=True):
-        kept = np.flatnonzero((weight > 0) | (rng.random(len(weight)) < share))
+        drawn = rng.random(len(weight)) < share
+        kept = np.flatnonzero((weight > 0) | drawn)
         stands_for = np.where(weight[kept] > 0, 1.0, 1.0 / share)
         x = _inputs(frame.ties, _ends(frame, end_columns), kept, tie_columns)
-        parts.append((x, weight[kept], stands_for, group[frame.ties.influencers[kept]]))
-    x, y, stands_for, group = (np.concatenate(column) for column in zip(*parts, strict=True))
+        parts.append((x, weight[kept], stands_for, group[frame.ties.influencers[kept]], drawn[kept]))
+    x, y, stands_for, group, blind = (np.concatenate(column) for column in zip(*parts, strict=True))
     if any(int((y[group != member] > 0).sum()) < FEW for member in range(settings.groups)):
         return None
     names = [*tie_columns, *(f"{end}_{column}" for end in ("follower", "influencer") for column in end_columns)]
 
-    def fit(member: int) -> lightgbm.Booster:
-        rows = group != member
-        data = lightgbm.Dataset(x[rows], y[rows], weight=stands_for[rows], feature_name=names)
-        return lightgbm.train(settings.lightgbm(settings.seed + member, **TWEEDIE), data, settings.rounds)
-
-    model = TieModel(tie_columns, end_columns, fit_each(fit, range(settings.groups), settings.threads))
+    boosters = fit_boosters(x, y, group, names, settings, TWEEDIE, weight=stands_for, blind=blind)
+    model = TieModel(tie_columns, end_columns, boosters)
     asked = zip(frames, groups, rows, strict=True)
     return model, np.concatenate([model.margin(frame, group, of) for frame, group, of in asked])
 

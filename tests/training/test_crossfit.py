@@ -6,7 +6,7 @@ import pytest
 from features.errors import TrainingError
 from tests.training.frames import random_frame
 from tests.worlds import day
-from training.crossfit import cross_fit, people_in_groups
+from training.crossfit import people_in_groups
 from training.folds import Fold, Panel
 from training.frame import Frame
 from training.gnn_fit import fit_gnn
@@ -54,20 +54,6 @@ def test_one_positive_person_is_too_few() -> None:
     users = np.array(["a", "b", "a"], object)
     with pytest.raises(TrainingError, match=r"1 of 2 people have a positive label in .* choose a longer horizon"):
         people_in_groups(users, np.array([True, False, True]), 2)
-
-
-def test_no_member_scores_whom_it_has_seen() -> None:
-    groups = np.array([0, 2, 1, 1, 0, 2, 2])
-
-    def score(learned: frozenset[int], rows: np.ndarray) -> np.ndarray:
-        asked = np.flatnonzero(rows)
-        assert not learned & {*asked.tolist()}
-        assert len(learned) + len(asked) == len(groups)
-        return 10.0 * asked
-
-    models, unseen = cross_fit(lambda _, rows: frozenset(np.flatnonzero(rows).tolist()), score, groups, 3, threads=2)
-    assert models == [{1, 2, 3, 5, 6}, {0, 1, 4, 5, 6}, {0, 2, 3, 4}]
-    assert unseen.tolist() == [0, 10, 20, 30, 40, 50, 60]
 
 
 @pytest.fixture(scope="module")

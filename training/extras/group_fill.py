@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
+from training.boosters import fit_boosters, unseen_margins
 from training.calibrate import Calibration, fit_calibration
-from training.crossfit import Rows, cross_fit, people_in_groups
+from training.churn import probability_of
+from training.crossfit import people_in_groups
 from training.ensemble_files import as_json, ensemble_files, ensemble_of
 from training.extras.contract import Extra, ExtraModel, Skipped
 from training.folds import Fold
@@ -31,6 +33,13 @@ PRIOR = 5.0
 """Group buys at the rate of all that back an initiator's own record."""
 
 ROUNDS = 80
+GENTLE: Mapping[str, float | str] = {
+    "objective": "binary",
+    "num_leaves": 7,
+    "min_data_in_leaf": 20,
+    "feature_fraction": 0.6,
+}
+"""Unlike the models of users: of openings there are few."""
 
 OWN = ("size", "hours", "own_tried", "own_rate", "category_rate")
 """What is told of a group buy besides its initiator's features; see `inputs`."""
@@ -235,17 +244,8 @@ def fitted(
     if len(np.unique(people[filled > 0].astype(str))) < settings.groups:
         return None
     groups = people_in_groups(people, filled > 0, settings.groups)
-    names = [*OWN, *columns]
-
-    def fit(group: int, taught: Rows) -> lightgbm.Booster:
-        data = lightgbm.Dataset(x[taught], filled[taught], feature_name=names)
-        gentle = {"num_leaves": 7, "min_data_in_leaf": 20, "feature_fraction": 0.6}
-        return lightgbm.train({**settings.lightgbm(settings.seed + group, objective="binary"), **gentle}, data, ROUNDS)
-
-    def probability(booster: lightgbm.Booster, taught: Rows) -> Floats:
-        return np.asarray(booster.predict(x[taught])) if taught.any() else np.empty(0)
-
-    boosters, unseen = cross_fit(fit, probability, groups, settings.groups, settings.threads)
+    boosters = fit_boosters(x, filled, groups, [*OWN, *columns], settings, GENTLE, rounds=ROUNDS)
+    unseen = probability_of(unseen_margins(boosters, x, groups))
     return GroupFill(tuple(columns), boosters, fit_calibration(unseen, filled), judged or {})
 
 
