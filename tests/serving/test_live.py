@@ -17,20 +17,24 @@ import pytest
 from features.dataset import Dataset
 from features.errors import DatasetError, LiveError, ScoresError
 from features.snapshot import Snapshot
+from serving import batch as batch_file
 from serving import live as live_file
 from serving.access.audit import Audit
 from serving.access.principal import LOCAL, Principal, Scope
 from serving.batch import load_bundle
 from serving.live import Fresh, Live
 from serving.outreach.erasures import Erasures
+from serving.scores import user_facts
 from serving.settings import ServiceSettings
 from serving.state.database import Database
 from serving.store.score_store import ScoreStore
 from serving.store.served import Served
 from tests.conftest import Scored
 from tests.serving.batches import write_users
+from tests.worlds import day, world
 from training.extras.contract import Extras
 from training.frame import Frame
+from training.hybrid import Said
 from training.timeline import Timeline
 
 OF_THE_NETWORK = {"koc_score", "koc_percentile", "expected_new", "expected_value", "value_at_risk", "willingness", "reach"}
@@ -113,22 +117,36 @@ def test_batch_live_and_a_bundle_loaded_by_hand_agree(live: Live, scored: Scored
             assert found[name] == expected_value, name
 
 
-@pytest.mark.usefixtures("fresh")
-@pytest.mark.usefixtures("reads")
 def test_columns_of_extra_models_are_told_as_in_a_batch(
-    settings: ServiceSettings, scored: Scored, database: Database, fresh: Fresh, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def score(_: Extras, snapshot: Snapshot, frame: Frame) -> dict[str, Any]:
-        assert snapshot.as_of == fresh.as_of
-        return {"chain_value": np.where(frame.users == frame.users[1], np.nan, np.arange(len(frame.users)))}
+    orders = [{"user_id": user, "item_id": "x", "ordered_at": day(1)} for user in ("a", "b", "c")]
+    timeline = Timeline(world(orders=orders, until=day(60)))
+    frame, snapshot = timeline.frame(day(60)), timeline.snapshot(day(60))
+
+    def score(_: Extras, asked: Snapshot, of: Frame) -> dict[str, Any]:
+        assert (asked, of) == (snapshot, frame)
+        return {"chain_value": np.array([1.5, np.nan, 0.0])}
 
     monkeypatch.setattr(Extras, "score", score)
-    own = Live(settings, Served(scored.store), database)
-    told = own.score([str(user) for user in fresh.frame.users[:3]]).scores
+    hybrid = SimpleNamespace(said=lambda _: Said({}, np.zeros(3), None))
+    monkeypatch.setattr(batch_file, "load_bundle", lambda *_: SimpleNamespace(hybrid=hybrid, extras=Extras()))
+    for name in ("require_same_settings", "require_same_features"):
+        monkeypatch.setattr(batch_file, name, lambda *_: None)
+    dataset = timeline.tables.dataset
+    read = Fresh("t", dataset, day(60), frame, user_facts(frame, snapshot), {}, snapshot)
+    monkeypatch.setattr(Live, "_read", lambda *_: read)
+    own = Live(ServiceSettings(home=tmp_path), Served(ScoreStore(tmp_path)), database)
+    own.__dict__["_tracker"] = None
+    told = own._make(dataset, "t", 1).users
     own.close()
-    assert [one["chain_value"] for one in told] == [0.0, None, 2.0]
+    assert told.select(["user_id", "chain_value"]).to_pydict() == {
+        "user_id": ["a", "b", "c"],
+        "chain_value": [1.5, None, 0.0],
+    }
 
 
+@pytest.mark.usefixtures("fresh")
 def test_people_without_an_act_are_listed_and_not_dropped(live: Live, scored: Scored) -> None:
     user, other = first_users(scored, 2)
     answer = live.score([other, "nobody", user, other])
