@@ -39,7 +39,7 @@ def test_d79_a_list_of_100_000_is_made_paged_and_exported(tmp_path: Path) -> Non
     text = b"".join(room.exports.export(LOCAL, made.list_id, Form.CSV, part=Part.CONTACT, now=NOW).chunks)
     exported = [line["user_id"] for line in csv.DictReader(io.StringIO(text.decode("utf-8-sig")))]
     done = time.process_time()
-    print(f"\nof the processor: made in {listed - begin:.1f} s, paged in {read - listed:.1f} s, exported in {done - read:.1f} s")
+    print(f"\nprocessor: made in {listed - begin:.1f} s, paged in {read - listed:.1f} s, exported in {done - read:.1f} s")
     assert paged == exported == room.served.batch.table(np.arange(ROWS))["user_id"].to_pylist()
     # Of the process, since others may hold the machine.
     assert done - begin < 120
