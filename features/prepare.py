@@ -7,6 +7,7 @@ from features.abuse.suspects import suspects, without_inflation
 from features.cascades import brought, chains
 from features.ledger import influence_ledger, net_amount, with_subject
 from features.local_time import to_local
+from features.schema import TABLES, Kind
 from features.snapshot import Snapshot
 
 ALWAYS = "1970-01-01"
@@ -34,6 +35,10 @@ DERIVED = ("acts", "pairs", "purchases", "adoptions", "shared", "brought", "chai
 """What `prepare` materialises besides the ledger; `suspects` stays, since the tables of the sources read it."""
 
 
+OF_USERS = frozenset(name for name, spec in TABLES.items() if any(spec.of_kind(Kind.USER))) - {"identities"}
+"""Sources that name users, whose accounts are merged and whose inflation is taken out."""
+
+
 def prepare(snapshot: Snapshot) -> Snapshot:
     """The snapshot with the derived tables that its sources allow.
 
@@ -48,18 +53,24 @@ def prepare(snapshot: Snapshot) -> Snapshot:
     brought    (parent, child, since)                        who brought whom first, when; see `features.cascades`
     chains     (user_id, member_id, level, since, value, value_{w})   see `features.cascades`
     """
-    return with_chains(with_ledger(snapshot))
+    return with_chains(with_ledger(snapshot, hold=True))
 
 
-def with_ledger(snapshot: Snapshot) -> Snapshot:
-    """The snapshot with the derived tables of `prepare` up to the ledger: all that labels need, without chains."""
+def with_ledger(snapshot: Snapshot, *, hold: bool = False) -> Snapshot:
+    """The snapshot with the derived tables of `prepare` up to the ledger: all that labels need, without chains.
+
+    ``hold``: of sources in which accounts are merged or inflation is taken out, compute each once. Some sixty queries read
+    them, and to compile and run those joins in each of them was a third of all the work.
+    """
     engine = snapshot.engine
-    given = snapshot
+    given, joined = snapshot, "identities" in snapshot
     if "share_responses" in snapshot:
         named = suspects(snapshot)
         snapshot = snapshot.with_tables(suspects=engine.from_arrow(named))
         if len(named):
-            snapshot = without_inflation(snapshot)
+            snapshot, joined = without_inflation(snapshot), True
+    if hold and joined:
+        snapshot = snapshot.hold(*(name for name in snapshot.source.tables if name in OF_USERS))
     # Who is under suspicion has acted and can be named; that they name somebody makes nobody active.
     acts = _union([*_own_acts(given), *_named_acts(snapshot)])
     snapshot = snapshot.with_tables(acts=engine.materialise(acts))
@@ -87,6 +98,7 @@ def with_chains(snapshot: Snapshot) -> Snapshot:
 
 def ledger_alone(snapshot: Snapshot) -> Snapshot:
     """A snapshot with its ledger, without its other derived tables, which cannot be read any more."""
+    snapshot = snapshot.let_go()
     held = [name for name in DERIVED if name in snapshot]
     snapshot.engine.release(*(snapshot[name] for name in held))
     return snapshot.without_tables(*held)

@@ -1,7 +1,7 @@
 """What was known at ``as_of``: the one place where time is cut from above."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import ibis
@@ -19,12 +19,14 @@ from features.tables import Tables
 class Snapshot:
     """Tables as they were known at ``as_of``; feature blocks add lower bounds only.
 
-    ``known``: name -> lazy table, the mapped tables and what `features.prepare` derives from them.
+    ``known``: name -> table, the mapped tables and what `features.prepare` derives from them. ``held``: name -> the lazy
+    table that stood in ``known`` before `hold`.
     """
 
     as_of: datetime
     source: Tables
     known: Mapping[str, ir.Table]
+    held: Mapping[str, ir.Table] = field(default_factory=dict)
 
     def __getitem__(self, table: str) -> ir.Table:
         return self.known[table]
@@ -56,6 +58,16 @@ class Snapshot:
     def with_tables(self, **derived: ir.Table) -> "Snapshot":
         """This snapshot and tables derived from it."""
         return replace(self, known={**self.known, **derived})
+
+    def hold(self, *names: str) -> "Snapshot":
+        """This snapshot with some tables computed once, for many readers; give them back with `let_go`."""
+        computed = {name: self.engine.materialise(self.known[name]) for name in names}
+        return replace(self, known={**self.known, **computed}, held={name: self.known[name] for name in names})
+
+    def let_go(self) -> "Snapshot":
+        """This snapshot with lazy tables in the place of those that it held, which cannot be read any more."""
+        self.engine.release(*(self.known[name] for name in self.held))
+        return replace(self, known={**self.known, **self.held}, held={})
 
     def without_tables(self, *names: str) -> "Snapshot":
         """This snapshot without some of its tables."""

@@ -1,8 +1,11 @@
 from typing import Any
 
+import pytest
+
 from features.engine import DuckDB
-from features.prepare import prepare
+from features.prepare import ledger_alone, prepare, with_ledger
 from features.snapshot import Snapshot, take_snapshot
+from tests.features.random_world import AS_OF, as_tables, random_rows
 from tests.worlds import day, world
 
 ENGINE = DuckDB(threads=1)
@@ -167,3 +170,30 @@ def test_only_what_the_sources_allow_is_derived() -> None:
     assert set(prepared(share_responses=responses).known) == {"share_responses", "acts", "suspects", "ledger"}
     without_items = [{"user_id": "ada", "ordered_at": day(1)}]
     assert set(prepared(orders=without_items).known) == {"orders", "acts", "purchases", "ledger"}
+
+
+def test_merged_sources_are_computed_once_and_given_back_for_the_lazy_ones() -> None:
+    orders = [{"user_id": "zoe", "ordered_at": day(1)}, {"user_id": "ada", "ordered_at": day(2)}]
+    identities = [{"user_id": user, "kind": "phone", "value": "1", "valid_from": day(0)} for user in ("ada", "zoe")]
+    source = world(engine=ENGINE, orders=orders, identities=identities)
+    taken = take_snapshot(source, day(50))
+    snapshot = prepare(taken)
+    assert {*snapshot.held} == {"orders"}
+    assert snapshot["orders"] is not taken["orders"]
+    assert [row["user_id"] for row in rows(snapshot, "orders", "ordered_at")] == ["ada", "ada"]
+    left = ledger_alone(snapshot)
+    assert left["orders"] is taken["orders"]
+    assert not left.held
+    with pytest.raises(Exception, match="does not exist"):
+        rows(snapshot, "orders", "ordered_at")
+    # Without merged accounts there is nothing to compute, and a copy would be a waste.
+    assert not prepare(take_snapshot(world(engine=ENGINE, orders=orders), day(50))).held
+
+
+def test_what_is_computed_once_is_what_each_reader_would_compute() -> None:
+    taken = take_snapshot(as_tables(random_rows(5), ENGINE), AS_OF)
+    lazy, held = with_ledger(taken), with_ledger(taken, hold=True)
+    assert {*held.held} >= {"orders", "ties", "share_responses", "memberships"}
+    for name in (*held.held, "acts", "pairs", "ledger"):
+        one, other = (ENGINE.to_arrow(each[name]).to_pylist() for each in (lazy, held))
+        assert sorted(map(repr, one)) == sorted(map(repr, other)), name
