@@ -110,20 +110,20 @@ class Spark:
         self._connection.compiler = _Compiler()
 
     def read_parquet(self, path: Path) -> ir.Table:
-        return self._connection.read_parquet(str(path.absolute()), table_name=ibis.util.gen_name("parquet"))
+        return self._read(path.absolute(), ibis.util.gen_name("parquet"))
 
     def from_arrow(self, table: pa.Table) -> ir.Table:
         name = ibis.util.gen_name("arrow")
         folder = self._scratch / name
         folder.mkdir()
         pq.write_table(table, folder / "rows.parquet", coerce_timestamps="us")
-        return self._connection.read_parquet(str(folder), table_name=name)
+        return self._read(folder, name)
 
     def materialise(self, expression: ir.Table) -> ir.Table:
         """Through Parquet, since Spark computes a plan anew for each reader and plans of plans outgrow its optimiser."""
         name = ibis.util.gen_name("step")
         self._frame(expression).write.parquet(str(self._scratch / name))
-        return self._connection.read_parquet(str(self._scratch / name), table_name=name)
+        return self._read(self._scratch / name, name)
 
     def release(self, *tables: ir.Table) -> None:
         for table in tables:
@@ -142,8 +142,25 @@ class Spark:
             (written,) = parts.glob("*.parquet")
             written.replace(path)
 
+    def _read(self, path: Path, name: str) -> ir.Table:
+        """A table whose times are in microseconds, as all of Spark's are; ibis leaves the unit open."""
+        table = self._connection.read_parquet(str(path), table_name=name).op()
+        types = {name: dt.Timestamp(scale=6) if kind.is_timestamp() else kind for name, kind in table.schema.items()}
+        return table.copy(schema=ibis.schema(types)).to_expr()
+
     def _frame(self, expression: ir.Table) -> "DataFrame":
-        return self._session.sql(self._connection.compile(expression))
+        """The plan of an expression, with whole numbers as wide as it says: to Spark a literal is of 32 bits or more."""
+        from ibis.backends.pyspark.datatypes import PySparkType
+        from pyspark.sql.types import IntegralType
+
+        frame = self._session.sql(self._connection.compile(expression))
+        kinds = expression.schema()
+        said = {
+            field.name: frame[f"`{field.name}`"].cast(PySparkType.from_ibis(kinds[field.name]))
+            for field in frame.schema
+            if isinstance(field.dataType, IntegralType) and kinds[field.name].is_integer()
+        }
+        return frame.withColumns(said)
 
 
 def _require_parts() -> None:
