@@ -52,7 +52,7 @@ class _Compiler(PySparkCompiler):
         counted = super().visit_CountStar(op, arg=arg, where=where)
         return counted if where is None else self.f.coalesce(counted, 0)
 
-    def visit_ExtractEpochSeconds(self, op: Any, *, arg: Any) -> Any:  # noqa: N802
+    def visit_ExtractEpochSeconds(self, _: Any, *, arg: Any) -> Any:  # noqa: N802
         """With the fraction of the second, which Spark's own function drops."""
         zoned = sge.Cast(this=arg, to=sge.DataType.build("TIMESTAMP_LTZ", dialect="databricks"))
         return self.f.anon.unix_micros(zoned) / sge.convert(1_000_000)

@@ -59,7 +59,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Files go to workers as a whole, those of the market and of Spark to one each; pytest 9.2 takes no notice of ``xdist_group`` marks."""
+    """Files go to workers as a whole, those of the market and of Spark to one each; pytest 9.2 ignores ``xdist_group``."""
     from xdist.scheduler import LoadScopeScheduling
 
     class Shared(LoadScopeScheduling):

@@ -36,7 +36,7 @@ SparkOptions = Annotated[
 def make_engine(
     name: EngineName, *, memory: str | None, threads: int, master: str | None = None, options: list[str] | None = None
 ) -> "Engine":
-    """The engine that the options of a command name; those of Spark, which the environment may give, are of no use to others.
+    """The engine that the options of a command name; those of Spark, which the environment may give, tell others nothing.
 
     Raises:
         BadParameter: an option of Spark without a value.

@@ -109,7 +109,8 @@ def engine_rows(engine: Spark, path: Path) -> list[int]:
 
 
 @pytest.mark.spark
-def test_the_folder_of_steps_goes_with_the_engine(spark: Spark) -> None:
+@pytest.mark.usefixtures("spark")
+def test_the_folder_of_steps_goes_with_the_engine() -> None:
     engine = Spark(threads=2)
     engine.from_arrow(ROWS)
     folder = engine._scratch
@@ -138,6 +139,7 @@ def test_without_pyspark_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.spark
+@pytest.mark.usefixtures("spark")
 def test_settings_that_cannot_be_used_are_refused() -> None:
     with pytest.raises(EngineError, match=r"spark\.sql\.session\.timeZone stays UTC"):
         Spark(options={"spark.sql.session.timeZone": "Asia/Shanghai"})

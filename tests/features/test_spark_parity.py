@@ -22,11 +22,11 @@ from features.intake.quality import QualityReport
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
 from serving.scores import category_record, score_users, tie_scores
+from tests.paths import REPO, SHARED
 from training.folds import Panel, training_folds
 from training.hybrid import Hybrid, fit_hybrid
 from training.settings import TrainSettings
 from training.timeline import Timeline
-from tests.paths import REPO, SHARED
 
 pytestmark = pytest.mark.spark
 
