@@ -43,7 +43,12 @@ MARKET_TESTS = {
 }
 """Files whose tests share the market: one worker makes it for all of them."""
 
-SPARK_TESTS = {"tests/features/test_engine.py", "tests/features/test_engine_spark.py", "tests/features/test_spark_parity.py"}
+SPARK_TESTS = {
+    "tests/features/test_engine.py",
+    "tests/features/test_engine_spark.py",
+    "tests/features/test_spark_parity.py",
+    "tests/serving/test_cli_engines.py",
+}
 """Files whose tests share a session of Spark, which takes long to start."""
 
 
