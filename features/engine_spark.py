@@ -42,7 +42,7 @@ FIXED = frozenset({"spark.sql.session.timeZone", "spark.sql.timestampType", "spa
 """Settings that results depend on; options do not change them."""
 
 
-class _Compiler(PySparkCompiler):
+class _Compiler(PySparkCompiler):  # type: ignore[misc]
     """Expressions in Spark's words, where ibis's own mean something else than on the embedded engine."""
 
     __slots__ = ()
