@@ -58,7 +58,7 @@ def market(folder: Path) -> Dataset:
 def jakarta(folder: Path) -> Dataset:
     ties = pq.read_table(SHARED / "foursquare-jakarta" / "friendships.parquet")
     visits = pq.read_table(SHARED / "foursquare-jakarta" / "checkins.parquet")
-    chosen = pa.array(sorted(pc.unique(ties["u"]).to_pylist())[:PEOPLE])
+    chosen = pc.unique(ties["u"]).sort()[:PEOPLE]
     pq.write_table(
         ties.filter(pc.and_(pc.is_in(ties["u"], chosen), pc.is_in(ties["v"], chosen))), folder / "friendships.parquet"
     )
