@@ -3,6 +3,7 @@
     KocError
     ├── DatasetError        the dataset file, or a source that it names, cannot be used
     ├── ValidationError     rows break the contract with severity ``error``
+    ├── EngineError         an engine lacks what it needs, or does not start
     ├── LeakageError        something known later would reach a feature
     ├── ImmatureLabelError  a label window is not closed in the data
     ├── TrainingError       not enough dates, users or positives to learn from
@@ -34,6 +35,10 @@ class DatasetError(KocError):
 
 class ValidationError(KocError):
     """Rows break the data contract with severity ``error``."""
+
+
+class EngineError(KocError):
+    """An engine lacks what it needs, or does not start."""
 
 
 class LeakageError(KocError):

@@ -11,6 +11,7 @@ import pytest
 from features.blocks.all import ALL_BLOCKS
 from features.dataset import read_dataset
 from features.engine import DuckDB
+from features.engine_spark import Spark
 from features.intake.open_tables import open_tables
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
@@ -18,6 +19,7 @@ from features.tables import Tables
 from serving.batch import score_batch
 from serving.store.manifest import Manifest
 from serving.store.score_store import ScoreStore
+from tests import sparks
 from training.pipeline import Trained, train
 from training.register import register
 from training.settings import TrainSettings
@@ -41,25 +43,36 @@ MARKET_TESTS = {
 }
 """Files whose tests share the market: one worker makes it for all of them."""
 
+SPARK_TESTS = {
+    "tests/features/test_engine.py",
+    "tests/features/test_engine_spark.py",
+    "tests/features/test_spark_parity.py",
+    "tests/serving/test_cli_engines.py",
+}
+"""Files whose tests share a session of Spark, which takes long to start."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         file = item.nodeid.partition("::")[0]
-        if "market_file" in getattr(item, "fixturenames", ()) and file not in MARKET_TESTS:
-            raise pytest.UsageError(f"{file} uses the market; add it to MARKET_TESTS in tests/conftest.py")
+        for fixture, files in (("market_file", MARKET_TESTS), ("spark", SPARK_TESTS)):
+            if fixture in getattr(item, "fixturenames", ()) and file not in files:
+                raise pytest.UsageError(f"{file} uses the fixture {fixture}; add it to its files in tests/conftest.py")
+        if item.get_closest_marker("spark") and sparks.LACKS:
+            item.add_marker(pytest.mark.skip(reason=sparks.LACKS))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """Files go to workers as a whole, those of the market to one; pytest 9.2 takes no notice of ``xdist_group`` marks."""
+    """Files go to workers as a whole, those of the market and of Spark to one each; pytest 9.2 ignores ``xdist_group``."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class OneMarket(LoadScopeScheduling):
+    class Shared(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
-            return "market" if file in MARKET_TESTS else file
+            return "market" if file in MARKET_TESTS else "spark" if file in SPARK_TESTS else file
 
-    return OneMarket(config, log)
+    return Shared(config, log)
 
 
 SMALL = TrainSettings(dates=2, groups=2, rounds=30, width=8, epochs=3, threads=1, resamples=200)
@@ -79,6 +92,11 @@ class Scored:
     @property
     def store(self) -> ScoreStore:
         return ScoreStore(self.home / "scores")
+
+
+@pytest.fixture(scope="session")
+def spark() -> Spark:
+    return sparks.start()
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 
 from features.dataset import Dataset, TableSource, TimeSettings
-from features.engine import DuckDB
+from features.engine import DuckDB, Engine
 from features.schema import TABLES
 from features.tables import Tables, complete
 
@@ -28,7 +28,7 @@ def world(
     min_gap: timedelta = timedelta(0),
     until: datetime | None = None,
     credit: str = "item",
-    engine: DuckDB | None = None,
+    engine: Engine | None = None,
     settings: Mapping[str, Any] | None = None,
     **tables: Rows,
 ) -> Tables:

@@ -80,7 +80,7 @@ def next_level_rates(snapshot: Snapshot, steps: ir.Table) -> ir.Table:
     by_pace = seen.group_by("level", "pace").agg(n_pace=seen.count(), up_pace=seen.count(where=seen.rose))
     highest = steps.agg(highest=steps["rank"].max())
     found = steps.group_by(level=steps["rank"]).agg(rows=steps.count()).drop("rows")
-    found = found.mutate(pace=ibis.array([0, 1, 2]).unnest().cast("int64"))
+    found = found.mutate(pace=ibis.array([ibis.literal(pace, "int64") for pace in (0, 1, 2)]).unnest())
     found = found.cross_join(everybody).cross_join(highest)
     found = found.left_join(by_level, "level").drop("level_right")
     found = found.left_join(by_pace, ["level", "pace"]).drop("level_right", "pace_right")

@@ -16,6 +16,7 @@ from training.settings import TrainSettings
 
 if TYPE_CHECKING:
     from features.dataset import Dataset
+    from features.engine import Engine
     from features.intake.quality import QualityReport
     from features.tables import Tables
 
@@ -132,15 +133,20 @@ def read(dataset_file: Path, root: Path | None = None, test_dates: list[str] | N
 
 
 def open_dataset(
-    dataset: "Dataset", *, quarantine: Path | None = None, memory: str | None = None, threads: int = DEFAULT_THREADS
+    dataset: "Dataset",
+    *,
+    quarantine: Path | None = None,
+    memory: str | None = None,
+    threads: int = DEFAULT_THREADS,
+    engine: "Engine | None" = None,
 ) -> "tuple[Tables, QualityReport]":
-    """Validated tables on the embedded engine; says on standard error what was set aside."""
+    """Validated tables on ``engine``, by default the embedded one; says on standard error what was set aside."""
     from features.blocks.all import ALL_BLOCKS
     from features.engine import DuckDB
     from features.intake.open_tables import open_tables
 
     with progress(f"reading {dataset.name}") as tell:
-        engine = DuckDB(memory_limit=memory, threads=threads)
+        engine = engine or DuckDB(memory_limit=memory, threads=threads)
         tables, report = open_tables(dataset, engine, quarantine=quarantine, progress=tell, blocks=ALL_BLOCKS)
     if report.set_aside:
         notes.print(

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from serving.cli.engines import EngineName, EngineOption, SparkMaster, SparkOptions, make_engine
 from serving.cli.operations import DatabaseUrl, operations
 from serving.cli.options import (
     DEFAULT_DATASET,
@@ -37,6 +38,9 @@ def score(
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
+    engine: EngineOption = EngineName.DUCKDB,
+    spark_master: SparkMaster = None,
+    spark_option: SparkOptions = None,
 ) -> None:
     """Score every user with a registered model and make the batch the current one.
 
@@ -59,7 +63,8 @@ def score(
     described, tracker = read(dataset, root), Tracker(tracking, home)
     # Without a model there is no need to read tables for minutes first.
     tracker.find(model)
-    tables, _ = open_dataset(described, quarantine=quarantine, memory=memory, threads=threads)
+    running = make_engine(engine, memory=memory, threads=threads, master=spark_master, options=spark_option)
+    tables, _ = open_dataset(described, quarantine=quarantine, engine=running)
     store = ScoreStore(out or home / "scores")
     with progress("scoring") as tell:
         keep = ServiceSettings().keep_batches

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from serving.cli.engines import EngineName, EngineOption, SparkMaster, SparkOptions, make_engine
 from serving.cli.options import (
     DEFAULT_DATASET,
     DEFAULT_HOME,
@@ -40,6 +41,9 @@ def train(
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
+    engine: EngineOption = EngineName.DUCKDB,
+    spark_master: SparkMaster = None,
+    spark_option: SparkOptions = None,
 ) -> None:
     """Judge the models on past dates, fit on all that is known, log to MLflow and register as challenger.
 
@@ -51,7 +55,8 @@ def train(
     from training.tracking import CHAMPION, Tracker
 
     chosen = train_settings(settings, dates=dates, seed=seed, threads=threads)
-    tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
+    running = make_engine(engine, memory=memory, threads=threads, master=spark_master, options=spark_option)
+    tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, engine=running)
     with progress("training") as tell:
         trained = run_training(tables, chosen, tell)
         tell("registering in MLflow")
