@@ -40,23 +40,38 @@ def train(
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Train this version again, as its run tells: its dataset, dates, settings and seed."),
+    ] = None,
 ) -> None:
     """Judge the models on past dates, fit on all that is known, log to MLflow and register as challenger.
 
     Example: koc train --dataset dataset.toml
     """
     from training.pipeline import train as run_training
+    from training.promotion.shared import dates_of_champion
+    from training.recipe import read_recipe, require_same_tools
     from training.register import register
     from training.results import render
     from training.tracking import CHAMPION, Tracker
 
-    chosen = train_settings(settings, dates=dates, seed=seed, threads=threads)
-    tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, memory=memory, threads=threads)
+    tracker = Tracker(tracking, home)
+    recipe = None
+    if like is None:
+        described, chosen = read(dataset, root, test_date), train_settings(settings, dates=dates, seed=seed, threads=threads)
+        also = dates_of_champion(tracker, described.name)
+    else:
+        recipe = read_recipe(tracker, tracker.find(like))
+        require_same_tools(recipe)
+        described, chosen, also = recipe.described(root), recipe.trained_with(), recipe.judged_on()
+    tables, _ = open_dataset(described, quarantine=quarantine, memory=memory, threads=threads)
     with progress("training") as tell:
-        trained = run_training(tables, chosen, tell)
+        trained = run_training(tables, chosen, tell, also=also, like=recipe)
         tell("registering in MLflow")
-        tracker = Tracker(tracking, home)
-        version = tracker.find(register(trained, tracker))
+        version = tracker.find(register(trained, tracker, like=recipe))
+    if recipe is not None:
+        say(f"koc/{version.version} has the same checksum as version {like}: {recipe.bundle}")
     render([record for record in trained.records if record.as_of == "pooled"], console)
     model = None if CHAMPION in version.aliases else "challenger"
     say(
