@@ -159,15 +159,17 @@ class Health:
             found.append(f"the scores are of {self.score_days:.0f} days ago; score again, or look at the schedule")
         if self.model_days is not None and self.model_days > MODEL_DAYS:
             found.append(f"{self.model} was trained on what was known {self.model_days:.0f} days ago; train a challenger")
-        scores = [row["column"] for row in self.drift if row["shifted"] and row["kind"] == "score"]
-        if scores:
-            found.append(f"{' and '.join(scores)} have shifted since {self.model} was trained; train a challenger")
-        features = [column for column in self.shifted if column not in scores]
-        if features:
-            shown = ", ".join(features[:5])
-            found.append(
-                f"{len(features)} features have shifted, first {shown}; see whether their tables are recorded as before"
-            )
+        by_kind = {
+            kind: [row["column"] for row in self.drift if row["shifted"] and row["kind"] == kind]
+            for kind in ("score", "feature")
+        }
+        if by_kind["score"]:
+            told = f"{' and '.join(by_kind['score'])} shifted since {self.model} was trained"
+            found.append(f"{told}; train a challenger")
+        if features := by_kind["feature"]:
+            of = sum(row["kind"] == "feature" for row in self.drift)
+            told = f"{len(features)} of {of} features shifted, first {', '.join(features[:5])}"
+            found.append(f"{told}; see whether their tables are recorded as before")
         return found
 
 

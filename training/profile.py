@@ -110,8 +110,9 @@ def counted(edges: tuple[float, ...], values: Floats) -> tuple[int, ...]:
 
 
 def psi(then: npt.ArrayLike, now: npt.ArrayLike) -> float:
-    """then, now: (bins,) counts. 0 for equal shares."""
-    p, q = (_shares(np.asarray(counts, np.float64)) for counts in (now, then))
+    """then, now: (bins,) counts. 0 for equal shares; a bin that is empty in both says nothing."""
+    both = np.stack([np.asarray(then, np.float64), np.asarray(now, np.float64)])
+    q, p = (_shares(counts) for counts in both[:, both.any(axis=0)])
     return float(((p - q) * np.log(p / q)).sum())
 
 

@@ -56,13 +56,14 @@ def monitor(
     store = ScoreStore(home / "scores")
     batch = store.open()
     found = health(batch, trained_until(Tracker(tracking, home), batch.manifest.model))
-    weeks = None
+    weeks: list[Week] | None = None
     if dataset is not None:
         tables, _ = open_dataset(read(dataset, root), memory=memory, threads=threads)
         with operations(home, database_url) as database, progress("judging past lists"):
             weeks = realised(tables, served_lists(Lists(database, Served(store), ServiceSettings(home=home))))
     if as_json:
-        told = {**asdict(found), "alerts": found.alerts, "weeks": weeks and [week.to_dict() for week in weeks]}
+        by_week = None if weeks is None else [week.to_dict() for week in weeks]
+        told = {**asdict(found), "alerts": found.alerts, "weeks": by_week}
         print(json.dumps(told, ensure_ascii=False, indent=1))
         return
     _show(found, every)

@@ -116,7 +116,7 @@ def not_worse(judged: Mapping[Task, Sequence[Evaluation]], rules: Rules, seed: i
 
     The interval is the pooled bootstrap of `training.intervals`, paired by person over all dates.
     """
-    checks = []
+    checks: list[Check] = []
     for task, dates in judged.items():
         for where, part in parts(dates, rules):
             checks += _compared(where, task, part, rules, seed)
