@@ -56,6 +56,8 @@ def train(
     from training.results import render
     from training.tracking import CHAMPION, Tracker
 
+    if like is not None and (test_date or dates is not None or settings is not None):
+        raise typer.BadParameter("--like takes dates and settings from the run; leave out --test-date, --dates, --settings")
     tracker = Tracker(tracking, home)
     recipe = None
     if like is None:

@@ -201,9 +201,9 @@ def test_requests_during_promotions_see_the_old_or_the_new_model_and_no_error(
     done = threading.Event()
 
     def ask() -> None:
-        while not done.is_set():
-            answer = client.post("/v1/candidates", json={"limit": 5})
-            answers.append((time.monotonic(), answer.status_code, answer.json().get("model", "")))
+        while not done.wait(0.01):
+            answer = client.post("/v1/candidates", json={"size": 5})
+            answers.append((time.monotonic(), answer.status_code, answer.headers.get("X-Model", answer.text)))
 
     callers = [threading.Thread(target=ask) for _ in range(3)]
     for thread in callers:

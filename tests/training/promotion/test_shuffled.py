@@ -1,0 +1,35 @@
+from dataclasses import replace
+
+import numpy as np
+
+from tests.conftest import SMALL
+from tests.training.judged import recipe
+from training.backtest import evaluate_all
+from training.frame import Frame
+from training.judged import judged_table
+from training.pipeline import Trained
+from training.promotion.checks import Rules, decide
+from training.timeline import Timeline
+
+RULES = Rules(dates=1, people=200, resamples=200)
+
+
+class Shuffled(Timeline):
+    """Every user has the features of somebody else, drawn anew at each date."""
+
+    def frame(self, as_of: object) -> Frame:
+        frame = super().frame(as_of)  # type: ignore[arg-type]
+        order = np.random.default_rng(0).permutation(len(frame.users))
+        return replace(frame, matrix=replace(frame.matrix, x=frame.matrix.x[order]))
+
+
+def test_d77_a_model_of_shuffled_features_is_refused_and_the_other_way_round_it_passes(
+    trained: Trained, timeline: Timeline
+) -> None:
+    shared = (timeline._snapshots, timeline._views, dict(timeline._frames))
+    worse = judged_table(evaluate_all([Shuffled(timeline.tables, lambda _: None, *shared)], SMALL))
+    good = judged_table(trained.evaluations)
+    refused = {check.name for check in decide(good, worse, recipe=recipe(), rules=RULES) if not check.passed}
+    assert {"average_precision overall", "captured_at_5pct overall"} <= refused
+    passed = {check.name for check in decide(worse, good, recipe=recipe(), rules=RULES) if check.passed}
+    assert {"average_precision overall", "captured_at_5pct overall", "labels", "dates", "people", "suppressed"} <= passed
