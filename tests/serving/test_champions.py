@@ -80,7 +80,7 @@ def alias(champions: Champions) -> int:
     return champions.tracker.find("champion").version
 
 
-def test_d77_a_worse_challenger_is_refused_with_the_failing_checks(champions: Champions) -> None:
+def test_a_worse_challenger_is_refused_with_the_failing_checks(champions: Champions) -> None:
     with pytest.raises(PromotionError, match=r"koc/2 does not replace koc/1, \d+ of \d+ checks failed:\n") as refused:
         champions.promote(LOCAL, 2, RULES)
     assert "\n  average_precision overall: average_precision overall: 0." in str(refused.value)

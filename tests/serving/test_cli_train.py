@@ -54,7 +54,7 @@ def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Pa
     assert (tracker.find("champion").version, tracker.find("challenger").version) == (1, 2)
 
 
-def test_d77_a_run_is_trained_again_to_the_same_checksum_or_says_what_differs(shop: Path, tmp_path: Path) -> None:
+def test_a_run_is_trained_again_to_the_same_checksum_or_says_what_differs(shop: Path, tmp_path: Path) -> None:
     orders, home = tmp_path / "orders.csv", tmp_path / "home"
     orders.write_text((shop / "orders.csv").read_text())
     (tmp_path / "dataset.toml").write_text((shop / "dataset.toml").read_text())

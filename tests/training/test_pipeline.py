@@ -119,7 +119,7 @@ def test_a_history_too_short_is_refused_before_anything_is_fitted(monkeypatch: p
         train(world(orders=orders), SMALL)
 
 
-def test_d77_trained_again_from_its_recipe_it_is_the_same_to_the_byte(
+def test_trained_again_from_its_recipe_it_is_the_same_to_the_byte(
     trained: Trained, timeline: Timeline, tmp_path: Path
 ) -> None:
     first = bundle_checksum(trained.bundle.save(tmp_path / "first"))

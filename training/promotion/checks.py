@@ -1,5 +1,6 @@
 """Whether a challenger may take the champion's place: one `Check` for each thing that has to hold, with its numbers."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -128,7 +129,8 @@ def no_suppressed(challenger: pa.Table, dates: Iterable[datetime], rules: Rules)
     found = 0
     for date in dates:
         rows = _at(challenger, "koc", date)
-        order = np.argsort(-rows["score"].to_numpy(), kind="stable")[: -(-len(rows) * int(rules.top * 1000) // 1000)]
+        first = math.ceil(rules.top * len(rows) - 1e-9)
+        order = np.argsort(-rows["score"].to_numpy(), kind="stable")[:first]
         found += int(np.count_nonzero(rows[SUPPRESSED].to_numpy()[order] != ""))
     text = f"{found} suppressed accounts among the first {rules.top:.0%} of the test dates; none may be there"
     return Check("suppressed", not found, found, 0, text)

@@ -23,7 +23,7 @@ class Shuffled(Timeline):
         return replace(frame, matrix=replace(frame.matrix, x=frame.matrix.x[order]))
 
 
-def test_d77_a_model_of_shuffled_features_is_refused_and_the_other_way_round_it_passes(
+def test_a_model_of_shuffled_features_is_refused_and_the_other_way_round_it_passes(
     trained: Trained, timeline: Timeline
 ) -> None:
     shared = (timeline._snapshots, timeline._views, dict(timeline._frames))
