@@ -262,7 +262,7 @@ class Tracker:
         return sorted(found, key=lambda version: -version.version)
 
     def find(self, reference: str | int, name: str = MODEL) -> Version:
-        """The version behind a number (``3``), an alias (``champion``), ``koc``, ``koc/3`` or ``koc@champion``.
+        """The version behind a number (``3``), an alias (``champion``), the id of its run, ``koc``, ``koc/3`` or ``koc@champion``.
 
         A bare name means its champion.
 
@@ -278,7 +278,7 @@ class Tracker:
             raise TrackingError(f"no model {name!r} is registered; run `koc train` first")
         wanted = CHAMPION if text == name else text
         for version in versions:
-            if wanted in (str(version.version), *version.aliases):
+            if wanted in (str(version.version), version.run_id, *version.aliases):
                 return version
         aliases = ", ".join(f"{alias} ({v.version})" for v in versions for alias in v.aliases) or "none"
         numbers = ", ".join(str(version.version) for version in reversed(versions))

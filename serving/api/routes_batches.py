@@ -14,7 +14,7 @@ from serving.api.services import Given
 from serving.diff import TOP, batch_diff
 from serving.outreach.suppressions import erased
 
-router = APIRouter(prefix="/v1/batches", tags=["scores"], responses=errors(404))
+router = APIRouter(prefix="/v1/batches", tags=["scores"], responses=errors())
 
 Top = Annotated[int, Query(ge=1, le=1_000, description="Compare the first so many.")]
 Name = Annotated[str | None, Query(max_length=100, pattern=r"^[0-9A-Za-z-]+$")]

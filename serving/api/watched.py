@@ -1,4 +1,4 @@
-"""Gauges of what `koc monitor` tells: drift of the served batch, age of its model, and how past lists turned out."""
+"""Gauges of what `koc monitor` tells: drift of the served batch, and how past lists turned out."""
 
 from datetime import UTC, datetime
 

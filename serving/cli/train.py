@@ -42,7 +42,7 @@ def train(
     threads: Threads = DEFAULT_THREADS,
     like: Annotated[
         str | None,
-        typer.Option(help="Train this version again, as its run tells: its dataset, dates, settings and seed."),
+        typer.Option(help="Train a version (or the run of this id) again, with its dataset, dates, settings and seed."),
     ] = None,
 ) -> None:
     """Judge the models on past dates, fit on all that is known, log to MLflow and register as challenger.

@@ -66,6 +66,7 @@ def test_a_run_is_trained_again_to_the_same_checksum_or_says_what_differs(shop: 
     checksums = {tracker._client.get_run(tracker.find(version).run_id).data.tags["bundle"] for version in (1, 2)}
     assert len(checksums) == 1
     assert f"koc/2 has the same checksum as version 1: {checksums.pop()}" in ran.out
+    assert tracker.find(tracker.find(1).run_id).version == 1
     assert koc("train", "--like", 1, "--dates", 2, "--home", home).status == 2
     orders.write_text(orders.read_text() + f"\nu0,{day(1)}")
     ran = koc("train", "--like", 1, "--home", home)

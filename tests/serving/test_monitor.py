@@ -8,12 +8,13 @@ from serving.access.principal import LOCAL
 from serving.api.services import Services
 from serving.api.watched import last_week
 from serving.jobs.leases import Lease, Leases
-from serving.monitor import CHURN, ServedList, health, realised
+from serving.lists.criteria import ListCriteria
+from serving.monitor import CHURN, ServedList, health, realised, served_lists
 from serving.store.schemas import DRIFT_SCHEMA
 from serving.store.score_store import ScoreStore
 from tests.command import koc
 from tests.serving.api.conftest import Caller, app, caller, plain_services, plain_settings
-from tests.serving.batches import AS_OF, write_users
+from tests.serving.batches import AS_OF, write_random, write_users
 from tests.worlds import day, world
 
 __all__ = ["app", "caller", "plain_services", "plain_settings"]
@@ -51,6 +52,16 @@ def test_without_orders_or_influence_it_tells_what_it_can() -> None:
     (week,) = realised(world(orders=orders, until=day(30)), [served(15, a=0.5, b=0.5)])
     assert (week.precision, week.captured, week.left) == (None, None, 0.5)
     assert realised(world(orders=orders, until=day(30)), []) == []
+
+
+def test_every_list_is_judged_as_of_its_scores(plain_services: Services) -> None:
+    write_random(plain_services.settings.scores, users=50)
+    lists = plain_services.lists
+    made = [lists.create(LOCAL, ListCriteria(size=size)) for size in (3, 5)]
+    found = served_lists(lists)
+    assert [(each.as_of, len(each.rows)) for each in found] == [(AS_OF, 3), (AS_OF, 5)]
+    wanted = lists.payload(made[1]).table(["user_id", CHURN])
+    assert found[1].rows.equals(wanted)
 
 
 def drift(*shifted: tuple[str, str]) -> pa.Table:

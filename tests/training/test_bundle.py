@@ -74,7 +74,7 @@ def test_a_bundle_is_text_and_numbers_alone(trained: Trained, folder: Path) -> N
     ensembles = {f"{name}-{member}.txt" for name in ("ranker", "ties", "churn-0", "churn-1") for member in (0, 1)}
     assert names == ensembles | {f"{name}.json" for name in (
         "dataset", "manifest", "metrics", "training", "gnn", "ranker", "ties", "churn", "churn-0", "churn-1", "calibration",
-        "stack",
+        "stack", "profile",
     )} | {"gnn.safetensors"}  # fmt: skip
     for path in files_of(folder):
         if path.suffix == ".safetensors":
