@@ -262,9 +262,9 @@ class Tracker:
         return sorted(found, key=lambda version: -version.version)
 
     def find(self, reference: str | int, name: str = MODEL) -> Version:
-        """The version behind a number (``3``), an alias (``champion``), the id of its run, ``koc``, ``koc/3`` or ``koc@champion``.
+        """The version behind a number (``3``), an alias (``champion``), ``koc``, ``koc/3`` or ``koc@champion``.
 
-        A bare name means its champion.
+        A bare name means its champion; the id of a run means its version.
 
         Raises:
             TrackingError: nothing is registered, or there is no such alias or version.
