@@ -13,8 +13,6 @@ from serving.store.score_store import ScoreStore
 from training.promotion.history import Action, Change, champion_at, next_moment, previous
 
 if TYPE_CHECKING:
-    import sqlalchemy as sa
-
     from features.tables import Tables
     from serving.store.manifest import Manifest
     from training.promotion.checks import Check, Rules
@@ -108,20 +106,15 @@ class Champions:
                 raise ConflictError(f"koc/{found} became champion meanwhile; look at `koc models history` and ask again")
             at = next_moment(self.history(), now or datetime.now(UTC))
             change = Change(at, version, action, principal.name, why, failed)
+            told = {"before": f"koc/{before}", "why": why, "checks": len(checks), "overridden": list(failed)}
+            subject = f"koc/{version}"
             # Within the transaction: what is not audited does not happen.
-            self._note(connection, principal, change, before, checks)
+            self._audit.write(
+                principal, f"model.{action}", subject,
+                model_version=subject, criteria=told, connection=connection, now=at,
+            )  # fmt: skip
             self.tracker.crown(version, change)
         return Moved(change, before, checks, self.store.serve_model(f"koc/{version}"))
-
-    def _note(
-        self, connection: "sa.Connection", principal: Principal, change: Change, before: int, checks: "Sequence[Check]"
-    ) -> None:
-        told = {"before": f"koc/{before}", "why": change.why, "checks": len(checks), "overridden": list(change.overridden)}
-        subject = f"koc/{change.version}"
-        self._audit.write(
-            principal, f"model.{change.action}", subject,
-            model_version=subject, criteria=told, connection=connection, now=change.at,
-        )  # fmt: skip
 
     def _refused(
         self, principal: Principal, version: int, champion: int, checks: "Sequence[Check]", now: datetime | None
