@@ -23,13 +23,9 @@ class Shuffled(Timeline):
         return replace(frame, matrix=replace(frame.matrix, x=frame.matrix.x[order]))
 
 
-def test_a_model_of_shuffled_features_is_refused_and_the_other_way_round_it_passes(
-    trained: Trained, timeline: Timeline
-) -> None:
+def test_a_model_of_shuffled_features_is_refused(trained: Trained, timeline: Timeline) -> None:
     shared = (timeline._snapshots, timeline._views, dict(timeline._frames))
     worse = judged_table(evaluate_all([Shuffled(timeline.tables, lambda _: None, *shared)], SMALL))
     good = judged_table(trained.evaluations)
     refused = {check.name for check in decide(good, worse, recipe=recipe(), rules=RULES) if not check.passed}
     assert {"average_precision overall", "captured_at_5pct overall"} <= refused
-    passed = {check.name for check in decide(worse, good, recipe=recipe(), rules=RULES) if check.passed}
-    assert {"average_precision overall", "captured_at_5pct overall", "labels", "dates", "people", "suppressed"} <= passed
