@@ -7,6 +7,7 @@
     ├── LeakageError        something known later would reach a feature
     ├── ImmatureLabelError  a label window is not closed in the data
     ├── TrainingError       not enough dates, users or positives to learn from
+    │   └── ReproductionError   a run cannot be trained again: data, packages or code differ
     ├── SettingsError       a file of training settings cannot be used
     ├── TrackingError       a run or a registered model cannot be found, read or written
     ├── BundleError         a model bundle is incomplete, altered or does not fit
@@ -18,6 +19,7 @@
     │   └── ForbiddenError      a key is good, but may not do this
     ├── NotFoundError       what was asked for by name is not there
     ├── ConflictError       what was asked for is in a state that does not allow this
+    │   └── PromotionError      a challenger may not take the champion's place
     ├── JobError            a job cannot be asked for like this
     └── StateError          the operations database cannot be opened, written or restored
 
@@ -51,6 +53,10 @@ class ImmatureLabelError(KocError):
 
 class TrainingError(KocError):
     """Not enough dates, users or positives to learn from."""
+
+
+class ReproductionError(TrainingError):
+    """A run cannot be trained again: data, packages or code differ."""
 
 
 class SettingsError(KocError):
@@ -99,6 +105,10 @@ class NotFoundError(KocError):
 
 class ConflictError(KocError):
     """What was asked for is in a state that does not allow this."""
+
+
+class PromotionError(ConflictError):
+    """A challenger may not take the champion's place."""
 
 
 class JobError(KocError):

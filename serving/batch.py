@@ -5,6 +5,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
+import pyarrow as pa
+
 from features.dataset import Dataset
 from features.errors import BundleError, ScoresError
 from features.tables import Tables
@@ -13,6 +15,7 @@ from serving.evidence import evidence_of
 from serving.kpis import kpis
 from serving.scores import category_record, explained, score_users, tie_scores
 from serving.store.manifest import Manifest
+from serving.store.schemas import DRIFT_SCHEMA
 from serving.store.score_store import ScoreStore
 from training.bundle import Bundle
 from training.frame import Frame
@@ -63,6 +66,7 @@ def score_batch(
         ties,
         communities,
         kpis(snapshot, users),
+        pa.Table.from_pylist(bundle.profile.drift(frame, said), DRIFT_SCHEMA),
         dataset=tables.dataset.name,
         model=f"koc/{version}",
         as_of=moment,

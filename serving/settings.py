@@ -2,8 +2,10 @@
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from features.errors import SettingsError
 
 
 class ServiceSettings(BaseSettings):
@@ -17,6 +19,7 @@ class ServiceSettings(BaseSettings):
     all lists. ``lease_seconds``: after which a silent worker's job goes to another.
     ``live_seconds``: longest that a request for fresh scores waits while they are made; ``database_minutes``: after which
     fresh scores read the tables of a database server again, of which nothing tells whether they have changed.
+    ``schedule_score``, ``schedule_train``, ``schedule_monitor``: cron expressions (UTC) on which workers ask for these jobs.
     """
 
     model_config = SettingsConfigDict(env_prefix="KOC_", frozen=True, extra="ignore")
@@ -37,6 +40,30 @@ class ServiceSettings(BaseSettings):
     database_minutes: float = Field(default=10.0, gt=0)
     memory: str | None = None
     threads: int = Field(default=2, ge=1)
+    schedule_score: str | None = None
+    schedule_train: str | None = None
+    schedule_monitor: str | None = None
+
+    @field_validator("schedule_score", "schedule_train", "schedule_monitor")
+    @classmethod
+    def _is_cron(cls, expression: str | None, info: ValidationInfo) -> str | None:
+        """Raises:
+        SettingsError: it is no cron expression.
+        """
+        from croniter import croniter
+
+        if expression and not croniter.is_valid(expression):
+            raise SettingsError(
+                f"KOC_{str(info.field_name).upper()} is {expression!r}, which is no cron expression; write minute, hour, "
+                "day, month and weekday (UTC), such as 0 3 * * * for 3:00 every night"
+            )
+        return expression or None
+
+    @property
+    def schedule(self) -> dict[str, str]:
+        """Kind of job -> its cron expression, of those that have one."""
+        given = {"score": self.schedule_score, "train": self.schedule_train, "monitor": self.schedule_monitor}
+        return {kind: expression for kind, expression in given.items() if expression}
 
     @property
     def operations_url(self) -> str:

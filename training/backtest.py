@@ -16,15 +16,13 @@ from training.folds import Panel, fold_dates, training_folds
 from training.frame import Frame
 from training.hybrid import View, churn_view, columns_of, gnn_outputs, ranker_view, stacked, tie_view
 from training.intervals import Evaluation, Record, bootstrap_records
+from training.judged import SERVED, about_users
 from training.matrix import Floats
 from training.metrics import Task
 from training.ranker import Ranker
 from training.settings import TrainSettings
 from training.tie_model import TieModel
 from training.timeline import Timeline
-
-SERVED = "hybrid"
-"""The model that the product serves."""
 
 OF_TIES = ("strength", "strength_x_open")
 """Columns of ties that tell their strength; of users, those of ``OF_USERS``."""
@@ -56,6 +54,7 @@ def evaluate(
     fold_dates(timeline, as_of, settings)
     # First, since labels of the training dates need the ledger of this snapshot, and no frame may need it after them.
     frame, name, horizon = timeline.frame(as_of), timeline.tables.dataset.name, timeline.tables.dataset.time.horizon
+    about = about_users(timeline.snapshot(as_of), frame)
     timeline.forget(as_of)
     panel = Panel.of(training_folds(timeline, as_of, settings), settings)
     truth = timeline.labels(as_of)
@@ -78,7 +77,7 @@ def evaluate(
             timeline.progress(f"{as_of:%Y-%m-%d}: ablations")
             scores |= _ablations(panel, frame, opinions, alone, settings)
         counted = np.where(truth.people_moved >= at_least, truth.influence, 0.0)
-        found["koc"] = Evaluation(name, as_of, frame.users, counted, scores)
+        found["koc"] = Evaluation(name, as_of, frame.users, counted, scores, about)
     if timeline.has_churn:
         timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
         of, learned, left = frame.churn_population, panel.churn_known[panel.drawn], panel.churned[panel.churn_drawn]
@@ -91,7 +90,8 @@ def evaluate(
         network = fit_calibration(probability_of(unseen[learned, 1]), left)
         scores["gnn"] = network.apply(probability_of(said[of, 1]))
         scores[SERVED] = calibrated([values, standings], [seen, ranked], left).probability(frame)[of]
-        found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores)
+        told = {name: values[of] for name, values in about.items()}
+        found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores, told)
     return found
 
 
@@ -125,9 +125,17 @@ def _ablations(
 
 
 def evaluate_all(
-    timelines: Sequence[Timeline], settings: TrainSettings, *, ablations: bool = False, at_least: int = 0
+    timelines: Sequence[Timeline],
+    settings: TrainSettings,
+    *,
+    ablations: bool = False,
+    at_least: int = 0,
+    also: Sequence[datetime] = (),
 ) -> dict[Task, list[Evaluation]]:
     """All models on all test dates of all datasets; arguments as in `evaluate`.
+
+    also: dates to judge on besides where a dataset names none, such as those on which an earlier model was judged;
+    one whose label window is open in the data is left out.
 
     Raises:
         TrainingError: the history is too short for any test date.
@@ -136,7 +144,12 @@ def evaluate_all(
     by_task: dict[Task, list[Evaluation]] = {"koc": [], "churn": []}
     for timeline in timelines:
         dataset = timeline.tables.dataset
-        dates = sorted(set(dataset.time.test_dates)) or timeline.default_test_dates()
+        dates = sorted(set(dataset.time.test_dates)) or sorted(
+            {
+                *timeline.default_test_dates(),
+                *(date for date in also if date + dataset.time.horizon <= timeline.tables.observed_until),
+            }
+        )
         if not dates:
             raise TrainingError(
                 f"the history of dataset {dataset.name!r} is too short to judge a model with a horizon of "

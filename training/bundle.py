@@ -17,13 +17,14 @@ from training.extras.all import EXTRAS
 from training.extras.contract import Extras, load_extras
 from training.gnn import Gnn
 from training.hybrid import Hybrid
+from training.profile import Profile
 from training.ranker import Ranker
 from training.stack import Stack
 from training.tie_model import TieModel
 
 MANIFEST = "manifest.json"
-FORMAT = 3
-ALWAYS = ("dataset.json", "gnn.json", "gnn.safetensors", "metrics.json", "training.json")
+FORMAT = 4
+ALWAYS = ("dataset.json", "gnn.json", "gnn.safetensors", "metrics.json", "profile.json", "training.json")
 """Files of every bundle; those of its models come and go with them."""
 
 
@@ -32,7 +33,8 @@ class Bundle:
     """A trained model and what it was made from.
 
     ``as_of``: the models learned from what was known before this date. ``fingerprint``: SHA-256 of the training rows.
-    ``metrics``: records of the backtest that was run before training. ``extras``: see `training.extras.contract`.
+    ``metrics``: records of the backtest that was run before training. ``profile``: how features and scores were
+    distributed at ``as_of``, to tell how far later ones have moved. ``extras``: see `training.extras.contract`.
     """
 
     dataset: Dataset
@@ -41,6 +43,7 @@ class Bundle:
     fingerprint: str
     metrics: Sequence[Mapping[str, Any]]
     hybrid: Hybrid
+    profile: Profile
     extras: Extras = field(default_factory=Extras)
 
     def save(self, folder: Path) -> Path:
@@ -51,6 +54,7 @@ class Bundle:
         texts = {
             "dataset.json": self.dataset.model_dump_json(indent=1),
             "metrics.json": as_json(list(self.metrics)),
+            "profile.json": self.profile.to_json(),
             "training.json": as_json(
                 {"as_of": self.as_of.isoformat(), "settings": dict(self.settings), "fingerprint": self.fingerprint}
             ),
@@ -116,6 +120,7 @@ class Bundle:
             fingerprint=training["fingerprint"],
             metrics=json.loads(files["metrics.json"]),
             hybrid=Hybrid(ranker, ties, gnn, stack, churn),
+            profile=Profile.from_json(files["profile.json"]),
             extras=load_extras(EXTRAS, files),
         )
 

@@ -8,7 +8,7 @@ import math
 import zlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from itertools import chain
 from typing import Any
@@ -37,7 +37,8 @@ class Evaluation:
     """What several models said about the users of one dataset at one date, and what happened.
 
     ``users``: (n,) distinct ids; ``relevance``: (n,) >= 0, influence or the churn label; ``scores``: model -> (n,),
-    higher is better, probabilities where metrics of probabilities are wanted.
+    higher is better, probabilities where metrics of probabilities are wanted. ``about``: what else is known of each user at
+    the date, (n,); see `training.judged.about_users`.
     """
 
     dataset: str
@@ -45,6 +46,7 @@ class Evaluation:
     users: npt.NDArray[Any]
     relevance: npt.NDArray[Any]
     scores: Mapping[str, npt.NDArray[Any]]
+    about: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
 
     @property
     def where(self) -> Where:
@@ -193,6 +195,7 @@ def bootstrap_records(
     differences: Sequence[tuple[str, str]] = (),
     resamples: int = 1000,
     seed: int = 0,
+    metrics: Sequence[Metric] | None = None,
 ) -> list[Record]:
     """Every metric of ``task`` for every model at every date, per dataset and over all, then the differences.
 
@@ -201,14 +204,15 @@ def bootstrap_records(
     outside of [0, 1]. Equal scores are ordered by user id.
 
     differences: pairs (model, minus); left out at dates that lack one of the two. resamples: lowered for large data so that
-    rows x models x resamples stays within ``MAX_WORK``, never below 200.
+    rows x models x resamples stays within ``MAX_WORK``, never below 200. metrics: by default all of ``task``.
 
     Raises:
         TrainingError: an evaluation has no, repeated or misaligned users, a value is not finite, or a difference names
             a model that has no scores.
     """
     _check(evaluations, task, differences)
-    metrics = [metric for metric in METRICS.values() if metric.task == task]
+    metrics = [metric for metric in METRICS.values() if metric.task == task] if metrics is None else metrics
+    by_name = {metric.name: metric for metric in metrics}
     work = sum(len(evaluation.users) * len(evaluation.scores) for evaluation in evaluations)
     resamples = min(resamples, max(MIN_RESAMPLES, MAX_WORK // max(1, work)))
     datasets = dict.fromkeys(evaluation.dataset for evaluation in evaluations)
@@ -220,7 +224,7 @@ def bootstrap_records(
     draws = {at: values for panel in panels.values() for at, values in panel.draws(metrics, resamples, seed).items()}
 
     def record(where: Where, values: Floats, model: str, metric: str, minus: str | None = None) -> Record:
-        interval = _interval(values, METRICS[metric], minus)
+        interval = _interval(values, by_name[metric], minus)
         return Record(*where, task, model, metric, *interval, *counts[where], seed, minus)
 
     pools = list(_pools(draws)) if draws else []

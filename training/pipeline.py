@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from features.tables import Tables
 from training.backtest import evaluate_all, judge
@@ -13,6 +14,8 @@ from training.folds import Fold, Panel, training_folds
 from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
 from training.metrics import Task
+from training.profile import Profile
+from training.recipe import Recipe, require_same_data
 from training.settings import TrainSettings
 from training.timeline import Timeline
 
@@ -29,24 +32,41 @@ class Trained:
     folds: Sequence[Fold]
 
 
-def train(tables: Tables, settings: TrainSettings, progress: Callable[[str], None] = lambda _: None) -> Trained:
+def train(
+    tables: Tables,
+    settings: TrainSettings,
+    progress: Callable[[str], None] = lambda _: None,
+    *,
+    also: Sequence[datetime] = (),
+    like: Recipe | None = None,
+) -> Trained:
     """Judge the models on the dataset's test dates, then fit the served one on all that is known now.
 
+    also: dates to judge on besides where the dataset names none. like: of the run that this one has to repeat.
+
     Raises:
+        ReproductionError: the data is not that of ``like``.
         TrainingError: not enough history for any training date, or nothing to learn in it.
         ImmatureLabelError: the label window of a test date is not closed in the data.
     """
     timeline = Timeline(tables, progress)
-    evaluations = evaluate_all([timeline], settings)
-    records = judge(evaluations, settings)
     as_of = tables.observed_until
+    if like:
+        require_same_data(like, as_of.isoformat())
+    evaluations = evaluate_all([timeline], settings, also=also)
+    records = judge(evaluations, settings)
     folds = training_folds(timeline, as_of, settings)
+    if like:
+        require_same_data(like, as_of.isoformat(), fingerprint(folds))
     progress("fitting the model to be served")
     panel = Panel.of(folds, settings)
     hybrid = fit_hybrid(panel, settings, influence=timeline.has_influence, churn=timeline.has_churn)
     metrics = [record.to_dict() for record in records]
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
-    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, extras)
+    progress("profile of features and scores")
+    today = timeline.frame(as_of)
+    profile = Profile.of(today, hybrid.said(today))
+    bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
 
 

@@ -6,11 +6,15 @@ from pathlib import Path
 
 import lightgbm
 import numpy as np
+import pyarrow.parquet as pq
 
-from training.backtest import SERVED
+from training.bundle import bundle_checksum
+from training.card import CARD_FILE, model_card
 from training.intervals import POOLED, Record
+from training.judged import JUDGED_FILE, SERVED, judged_table
 from training.pipeline import Trained
 from training.plots import headlines, importance_plot, intervals_plot, reliability_plot, weights_plot
+from training.recipe import RECIPE_FILE, Recipe, recipe_of, require_same_bundle
 from training.stack import Stack
 from training.tracking import Run, Tracker
 
@@ -25,10 +29,13 @@ def log_backtest(records: Sequence[Record], params: Mapping[str, object], tracke
     return name
 
 
-def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None = None) -> int:
+def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None = None, like: Recipe | None = None) -> int:
     """Log parameters, metrics per date, features, plots and the bundle as one run; returns the registered version.
 
-    ``tags``: of the run, besides dataset, date and fingerprint.
+    ``tags``: of the run, besides dataset, date and fingerprint. ``like``: of the run that this one has to repeat.
+
+    Raises:
+        ReproductionError: the bundle is not that of ``like``; nothing is registered.
     """
     bundle = trained.bundle
     name = f"{bundle.dataset.name} as of {bundle.as_of:%Y-%m-%d}"
@@ -37,6 +44,7 @@ def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None 
         run.params({**bundle.settings, "horizon_days": bundle.dataset.time.horizon.days, "credit": bundle.dataset.credit})
         run.params({"training_dates": ", ".join(f"{fold.as_of:%Y-%m-%d}" for fold in trained.folds)})
         _log_records(run, trained.records)
+        run.text(CARD_FILE, model_card(trained))
         hybrid = bundle.hybrid
         run.document("features.json", list(hybrid.gnn.columns))
         for name, extra in bundle.extras.models.items():
@@ -54,7 +62,15 @@ def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None 
         if hybrid.churn:
             run.figure("churn-reliability.png", reliability_plot(*_judged_churn(trained)))
         with tempfile.TemporaryDirectory() as folder:
-            return tracker.register(run, bundle.save(Path(folder) / "bundle"))
+            pq.write_table(judged_table(trained.evaluations), Path(folder) / JUDGED_FILE)
+            run.files(Path(folder) / JUDGED_FILE)
+            saved = bundle.save(Path(folder) / "bundle")
+            recipe = recipe_of(trained, bundle_checksum(saved))
+            run.document(RECIPE_FILE, recipe.to_dict())
+            if like:
+                require_same_bundle(like, recipe.bundle)
+            run.tags({"bundle": recipe.bundle, "lock": recipe.lock, "code": recipe.code})
+            return tracker.register(run, saved)
 
 
 def _log_records(run: Run, records: Sequence[Record]) -> None:

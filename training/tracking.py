@@ -9,7 +9,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from features.errors import TrackingError
 from training.intervals import POOLED, Record
+from training.promotion.history import Change, changes_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -33,7 +34,7 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Version:
-    """One registered bundle; ``created`` is UTC, ``metrics`` are those of its run."""
+    """One registered bundle; ``created`` is UTC, ``metrics`` are those of its run, ``tags`` its own."""
 
     name: str
     version: int
@@ -41,6 +42,7 @@ class Version:
     run_id: str
     created: datetime
     metrics: Mapping[str, float]
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,17 @@ class Run:
             values[name if len(datasets) == 1 else f"{record.dataset}/{name}"] = record.value
         self.metrics(values)
         self.document("records.json", [record.to_dict() for record in records])
+
+    def tags(self, tags: Mapping[str, str]) -> None:
+        """Texts by which people and programs find the run."""
+        with _told("tag the run"):
+            for name, value in tags.items():
+                self.client.set_tag(self.run_id, name, value)
+
+    def text(self, name: str, content: str) -> None:
+        """A text as an artifact."""
+        with _told(f"log {name}"):
+            self.client.log_text(self.run_id, content, name)
 
     def document(self, name: str, content: Mapping[str, Any] | Sequence[Any]) -> None:
         """Lists and dicts as one JSON (``name`` ends in .json) or YAML artifact."""
@@ -196,8 +209,31 @@ class Tracker:
         return None
 
     def _point(self, name: str, version: int, aliases: Sequence[str]) -> None:
-        for alias in dict.fromkeys([*aliases, *([] if CHAMPION in self._aliases(name) else [CHAMPION])]):
+        for alias in aliases:
             self._client.set_registered_model_alias(name, alias, str(version))
+        if CHAMPION not in self._aliases(name):
+            self.crown(version, Change.first(version), name)
+
+    def crown(self, version: int, change: Change, name: str = MODEL) -> None:
+        """Make ``version`` the champion; ``change`` stands in its tags first, so that no champion is without a record.
+
+        Raises:
+            TrackingError: the store refuses; the champion is as it was.
+        """
+        with _told(f"make {name}/{version} the champion"):
+            self._client.set_model_version_tag(name, str(version), *change.as_tag())
+            try:
+                self._client.set_registered_model_alias(name, CHAMPION, str(version))
+            except BaseException:
+                self._client.delete_model_version_tag(name, str(version), change.as_tag()[0])
+                raise
+
+    def changes(self, name: str = MODEL) -> list[Change]:
+        """Every time that the champion changed, the first one first, as the tags of the versions tell it."""
+        return sorted(
+            (change for version in self.versions(name) for change in changes_of(version.version, version.tags)),
+            key=lambda change: change.at,
+        )
 
     def _aliases(self, name: str) -> dict[str, int]:
         """Alias -> version; empty where nothing is registered."""
@@ -219,6 +255,7 @@ class Tracker:
                     entry.run_id,
                     datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).replace(tzinfo=None),
                     self._client.get_run(entry.run_id).data.metrics,
+                    dict(entry.tags),
                 )
                 for entry in self._client.search_model_versions(f"name = '{name}'")
             ]
@@ -227,7 +264,7 @@ class Tracker:
     def find(self, reference: str | int, name: str = MODEL) -> Version:
         """The version behind a number (``3``), an alias (``champion``), ``koc``, ``koc/3`` or ``koc@champion``.
 
-        A bare name means its champion.
+        A bare name means its champion; the id of a run means its version.
 
         Raises:
             TrackingError: nothing is registered, or there is no such alias or version.
@@ -241,7 +278,7 @@ class Tracker:
             raise TrackingError(f"no model {name!r} is registered; run `koc train` first")
         wanted = CHAMPION if text == name else text
         for version in versions:
-            if wanted in (str(version.version), *version.aliases):
+            if wanted in (str(version.version), version.run_id, *version.aliases):
                 return version
         aliases = ", ".join(f"{alias} ({v.version})" for v in versions for alias in v.aliases) or "none"
         numbers = ", ".join(str(version.version) for version in reversed(versions))
@@ -267,6 +304,19 @@ class Tracker:
         ):
             Path(self._client.download_artifacts(version.run_id, BUNDLE, beside)).rename(to)
         return to
+
+    def artifact(self, version: Version, file: str) -> bytes:
+        """The content of a file that was logged with the run of a version.
+
+        Raises:
+            TrackingError: there is no such file.
+        """
+        with tempfile.TemporaryDirectory() as folder, _told(f"read {file} of {version.name}/{version.version}"):
+            if file not in {entry.path for entry in self._client.list_artifacts(version.run_id)}:
+                raise TrackingError(
+                    f"{version.name}/{version.version} has no {file}; it was registered by an earlier version: train again"
+                )
+            return Path(self._client.download_artifacts(version.run_id, file, folder)).read_bytes()
 
 
 @contextmanager

@@ -17,10 +17,10 @@ from optuna.distributions import BaseDistribution, FloatDistribution, IntDistrib
 from optuna.trial import TrialState
 
 from features.errors import TrainingError
-from training.backtest import SERVED
 from training.folds import Panel, training_folds
 from training.hybrid import fit_hybrid
 from training.intervals import POOLED, Evaluation, Record, bootstrap_records
+from training.judged import SERVED
 from training.metrics import METRICS, Task
 from training.settings import TrainSettings
 from training.timeline import Labels, Timeline

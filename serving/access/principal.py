@@ -72,5 +72,8 @@ class Principal:
             )
 
 
+SCHEDULE = Principal("schedule", "schedule", frozenset({Scope.TRAIN}))
+"""The clock of the settings, on which workers score and train."""
+
 LOCAL = Principal("local", "command line", frozenset(Scope))
 """Whoever has a shell on the machine: all scopes, everybody."""

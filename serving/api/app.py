@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from serving.api import (
     problems,
     routes_audit,
+    routes_batches,
     routes_candidates,
     routes_communities,
     routes_docs,
@@ -42,6 +43,7 @@ ROUTERS = (
     routes_worklists.router,
     routes_users.router,
     routes_scores.router,
+    routes_batches.router,
     routes_outreach.router,
     routes_suppressions.router,
     routes_intake.router,

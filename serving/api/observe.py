@@ -41,6 +41,11 @@ class Metrics:
         self.batch_age = self.gauge("koc_batch_age_seconds", "Age of the scores that are served.")
         self.batch_rows = self.gauge("koc_batch_rows", "Users in the batch that is served.")
         self.jobs = self.gauge("koc_jobs", "Jobs by state.", ("state",))
+        self.shifted = self.gauge("koc_drift_shifted", "Columns that have shifted since training.", ("kind",))
+        self.psi = self.gauge("koc_drift_psi", "Population stability index since training.", ("column",))
+        self.realised = self.gauge(
+            "koc_realised", "How the lists turned out of the last week whose labels are closed.", ("what",)
+        )
         self._children: dict[tuple[str, str, int], tuple[Any, Any]] = {}
 
     def gauge(self, name: str, meaning: str, labels: Sequence[str] = ()) -> Gauge:

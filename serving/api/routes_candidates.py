@@ -54,7 +54,8 @@ async def candidates(request: Request) -> Response:
         rows = await run_in_threadpool(previews.best, principal, batch, filters, asked.size, asked.by)
     else:
         rows = previews.best(principal, batch, filters, asked.size, asked.by, out)
-    return Response(batch.json(rows), media_type="application/json", headers={"X-Batch": batch.manifest.batch})
+    made_of = {"X-Batch": batch.manifest.batch, "X-Model": batch.manifest.model}
+    return Response(batch.json(rows), media_type="application/json", headers=made_of)
 
 
 router.add_api_route(
@@ -64,7 +65,8 @@ router.add_api_route(
     response_class=Response,
     responses={
         200: {
-            "description": "An array of records with the columns of the scores, best first; `X-Batch` names the batch.",
+            "description": "Records with the columns of the scores, best first; `X-Batch` and `X-Model` name the "
+            "batch and its model.",
             "content": {"application/json": {"schema": {"type": "array", "items": {"type": "object"}}}},
         }
     },

@@ -12,7 +12,7 @@ from serving.api.security import Reader
 from serving.api.services import Given, RequestId
 from serving.jobs.jobs import Job
 from serving.jobs.states import JobState
-from serving.jobs.work import ListArguments, ScoreArguments, TrainArguments
+from serving.jobs.work import ListArguments, MonitorArguments, ScoreArguments, TrainArguments
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"], responses=errors())
 
@@ -42,7 +42,14 @@ class TrainJob(_Asked):
     arguments: TrainArguments = TrainArguments()
 
 
-JobAsked = Annotated[ScoreJob | ListJob | TrainJob, Field(discriminator="kind")]
+class MonitorJob(_Asked):
+    """Tell how past lists turned out, which `/metrics` shows; needs scope `train`."""
+
+    kind: Literal["monitor"]
+    arguments: MonitorArguments = MonitorArguments()
+
+
+JobAsked = Annotated[ScoreJob | ListJob | TrainJob | MonitorJob, Field(discriminator="kind")]
 EXAMPLES = {
     "score": {"summary": "Nightly scores", "value": {"kind": "score", "arguments": {"model": "champion"}}},
     "list": {

@@ -13,6 +13,7 @@ from features.errors import KocError
 from serving.cli.audit import audit
 from serving.cli.backtest import backtest
 from serving.cli.backup import backup
+from serving.cli.batches import batches
 from serving.cli.candidates import candidates
 from serving.cli.card import card
 from serving.cli.communities import communities
@@ -22,7 +23,9 @@ from serving.cli.init import init
 from serving.cli.jobs import jobs
 from serving.cli.keys import keys
 from serving.cli.models import models
+from serving.cli.monitor import monitor
 from serving.cli.options import notes
+from serving.cli.promote import promote, rollback
 from serving.cli.replay import replay
 from serving.cli.restore import restore
 from serving.cli.score import score
@@ -41,11 +44,13 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 COMMANDS = (
-    *(init, validate, simulate, backtest, replay, tune, train, models, score, candidates, card, communities, slices),
-    *(dictionary, demo, serve, worker, audit, backup, restore),
+    *(init, validate, simulate, backtest, replay, tune, train, promote, rollback, score, candidates, card),
+    *(communities, slices, monitor, dictionary, demo, serve, worker, audit, backup, restore),
 )
 for command in COMMANDS:
     app.command(command.__name__)(command)
+app.add_typer(models)
+app.add_typer(batches)
 app.add_typer(keys)
 app.add_typer(jobs)
 

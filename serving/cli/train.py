@@ -44,24 +44,41 @@ def train(
     engine: EngineOption = EngineName.DUCKDB,
     spark_master: SparkMaster = None,
     spark_option: SparkOptions = None,
+    like: Annotated[
+        str | None,
+        typer.Option(help="Train a version (or the run of this id) again, with its dataset, dates, settings and seed."),
+    ] = None,
 ) -> None:
     """Judge the models on past dates, fit on all that is known, log to MLflow and register as challenger.
 
     Example: koc train --dataset dataset.toml
     """
     from training.pipeline import train as run_training
+    from training.promotion.shared import dates_of_champion
+    from training.recipe import read_recipe, require_same_tools
     from training.register import register
     from training.results import render
     from training.tracking import CHAMPION, Tracker
 
-    chosen = train_settings(settings, dates=dates, seed=seed, threads=threads)
+    if like is not None and (test_date or dates is not None or settings is not None):
+        raise typer.BadParameter("--like takes dates and settings from the run; leave out --test-date, --dates, --settings")
+    tracker = Tracker(tracking, home)
+    recipe = None
+    if like is None:
+        described, chosen = read(dataset, root, test_date), train_settings(settings, dates=dates, seed=seed, threads=threads)
+        also = dates_of_champion(tracker, described.name)
+    else:
+        recipe = read_recipe(tracker, tracker.find(like))
+        require_same_tools(recipe)
+        described, chosen, also = recipe.described(root), recipe.trained_with(), recipe.judged_on()
     running = make_engine(engine, memory=memory, threads=threads, master=spark_master, options=spark_option)
-    tables, _ = open_dataset(read(dataset, root, test_date), quarantine=quarantine, engine=running)
+    tables, _ = open_dataset(described, quarantine=quarantine, engine=running)
     with progress("training") as tell:
-        trained = run_training(tables, chosen, tell)
+        trained = run_training(tables, chosen, tell, also=also, like=recipe)
         tell("registering in MLflow")
-        tracker = Tracker(tracking, home)
-        version = tracker.find(register(trained, tracker))
+        version = tracker.find(register(trained, tracker, like=recipe))
+    if recipe is not None:
+        say(f"koc/{version.version} has the same checksum as version {like}: {recipe.bundle}")
     render([record for record in trained.records if record.as_of == "pooled"], console)
     model = None if CHAMPION in version.aliases else "challenger"
     say(

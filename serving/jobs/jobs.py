@@ -74,8 +74,10 @@ class Jobs:
         most_attempts: int = MOST_ATTEMPTS,
         request_id: str | None = None,
         now: datetime | None = None,
+        connection: sa.Connection | None = None,
     ) -> Job:
         """A queued job; ``arguments`` are kept with all defaults of the kind, so that later ones change nothing.
+        With a ``connection`` it is part of that transaction, and no worker is woken.
 
         Raises:
             JobError: no such kind, or the arguments are not what it takes. ForbiddenError: the kind needs another scope.
@@ -84,10 +86,17 @@ class Jobs:
         principal.require(self.kinds[kind].scope)
         waiting = {"state": JobState.QUEUED, "progress": 0.0, "attempts": 0, "most_attempts": most_attempts}
         asked = {"kind": kind, "arguments": checked, "created_by": principal.key_id, "created_at": now or datetime.now(UTC)}
-        with self.database.write() as connection:
-            connection.execute(table.insert().values(job_id=job_id, cancel_asked=False, **waiting, **asked))
-            job = self._found(connection, job_id)
-            self._note(connection, principal, "job.create", job, request_id)
+
+        def made(inside: sa.Connection) -> Job:
+            inside.execute(table.insert().values(job_id=job_id, cancel_asked=False, **waiting, **asked))
+            job = self._found(inside, job_id)
+            self._note(inside, principal, "job.create", job, request_id)
+            return job
+
+        if connection is not None:
+            return made(connection)
+        with self.database.write() as own:
+            job = made(own)
         self._ring(job.job_id)
         return job
 

@@ -1,4 +1,4 @@
-"""What the service does as jobs: `score` all users, make a long `list`, `train` a challenger."""
+"""What the service does as jobs: `score` all users, make a long `list`, `train` a challenger, `monitor` what is served."""
 
 from dataclasses import fields, replace
 from datetime import UTC, datetime
@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
 
-from features.errors import AccessError, SettingsError
+from features.errors import AccessError, ScoresError, SettingsError
 from serving.access.keys import Keys
-from serving.access.principal import LOCAL, Principal, Scope
+from serving.access.principal import LOCAL, SCHEDULE, Principal, Scope
 from serving.jobs.kinds import Kind, Work, registry
 from serving.lists.criteria import ListCriteria, Number, Text
 from serving.moments import Written
@@ -17,6 +17,7 @@ from training.settings import RANGES, TrainSettings
 if TYPE_CHECKING:
     from features.dataset import Dataset
     from features.tables import Tables
+    from serving.store.score_store import ScoreStore
 
 MARK = 8
 """Characters of a job's id in the name of the batch that it writes."""
@@ -76,6 +77,10 @@ class TrainArguments(_Arguments):
     )
 
 
+class MonitorArguments(_Arguments):
+    """Nothing is asked."""
+
+
 class Steps:
     """Takes the steps of a piece of work by name; the share that is done is that of all steps that are expected."""
 
@@ -98,8 +103,10 @@ def creator(work: Work, scope: Scope) -> Principal:
         AccessError: the key was revoked, has expired or is gone. ForbiddenError: it has not the ``scope``.
     """
     key_id = work.job.created_by
-    if key_id == LOCAL.key_id:
-        return LOCAL
+    for own in (LOCAL, SCHEDULE):
+        if key_id == own.key_id:
+            own.require(scope)
+            return own
     try:
         principal = Keys(work.database).acting(key_id)
     except AccessError as error:
@@ -131,7 +138,14 @@ def score(work: Work) -> dict[str, Any]:
             model=asked.model, as_of=asked.as_of, keep=settings.keep_batches, mark=mark, progress=steps,
         )  # fmt: skip
     gate_batch(work.database, store.open(manifest.batch))
-    return {"batch": manifest.batch, "model": manifest.model, "as_of": manifest.as_of, "rows": manifest.rows}
+    changed = _changed(store, manifest.batch)
+    return {
+        "batch": manifest.batch,
+        "model": manifest.model,
+        "as_of": manifest.as_of,
+        "rows": manifest.rows,
+        **({"changed": changed} if changed else {}),
+    }
 
 
 def make_list(work: Work) -> dict[str, Any]:
@@ -152,6 +166,7 @@ def train(work: Work) -> dict[str, Any]:
     """A judged model, registered as challenger; a job that registered its model before it was killed trains no other."""
     from features.dataset import read_dataset
     from training.pipeline import train as run_training
+    from training.promotion.shared import dates_of_champion
     from training.register import register
     from training.tracking import Tracker
 
@@ -164,11 +179,28 @@ def train(work: Work) -> dict[str, Any]:
         chosen = replace(TrainSettings(threads=work.settings.threads, seed=asked.seed), **_settings(asked.settings))
         dates = chosen.dates + len(dataset.time.test_dates)
         steps = Steps(work, expected=_reading(dataset) + dates * (_features() + 2))
-        trained = run_training(_tables(work, dataset, steps), chosen, steps)
+        also = dates_of_champion(tracker, dataset.name)
+        trained = run_training(_tables(work, dataset, steps), chosen, steps, also=also)
         steps("registering in MLflow")
         version = register(trained, tracker, {TAG: work.job.job_id})
     found = tracker.find(version)
     return {"model": f"{found.name}/{version}", "aliases": list(found.aliases), "run_id": found.run_id}
+
+
+def monitor(work: Work) -> dict[str, Any]:
+    """How good the lists were whose labels are closed by now, by week."""
+    from features.dataset import read_dataset
+    from serving.lists.lists import Lists
+    from serving.monitor import realised, served_lists
+    from serving.store.score_store import ScoreStore
+    from serving.store.served import Served
+
+    creator(work, Scope.TRAIN)
+    dataset = read_dataset(work.settings.dataset)
+    lists = Lists(work.database, Served(ScoreStore(work.settings.scores)), work.settings)
+    tables = _tables(work, dataset, Steps(work, expected=_reading(dataset) + 2))
+    weeks = realised(tables, served_lists(lists))
+    return {"data_until": tables.observed_until.isoformat(), "weeks": [week.to_dict() for week in weeks]}
 
 
 KINDS = registry(
@@ -176,8 +208,19 @@ KINDS = registry(
         Kind("score", Scope.TRAIN, ScoreArguments, score),
         Kind("list", Scope.OPERATE, ListArguments, make_list),
         Kind("train", Scope.TRAIN, TrainArguments, train),
+        Kind("monitor", Scope.TRAIN, MonitorArguments, monitor),
     ]
 )
+
+
+def _changed(store: "ScoreStore", batch: str) -> dict[str, Any] | None:
+    """How the top has changed since the batch before; None where there is nothing to compare with."""
+    from serving.diff import batch_diff
+
+    try:
+        return batch_diff(*store.pair(batch)).summary()
+    except ScoresError:
+        return None
 
 
 def _tables(work: Work, dataset: "Dataset", steps: Steps) -> "Tables":

@@ -13,10 +13,11 @@ from multiprocessing.context import SpawnProcess
 import sqlalchemy as sa
 
 from serving.jobs.child import run_job
-from serving.jobs.jobs import Job
+from serving.jobs.jobs import Job, Jobs
 from serving.jobs.kinds import Kind
 from serving.jobs.leases import Lease, Leases, LostLease
 from serving.jobs.queue import Queue
+from serving.jobs.schedule import Schedule
 from serving.jobs.states import JobState
 from serving.settings import ServiceSettings
 from serving.state.database import Database
@@ -53,6 +54,7 @@ class Worker:
         self._database = Database(settings.operations_url)
         self._leases = Leases(self._database, settings.lease_seconds)
         self._queue = Queue(settings, tell)
+        self._schedule = Schedule(Jobs(self._database, kinds), settings.schedule, tell)
         self._stopping = threading.Event()
 
     def stop(self, *_: object) -> None:
@@ -69,6 +71,7 @@ class Worker:
         self._tell(f"worker {self.name} waits for {', '.join(self._kinds)}")
         while not self._stopping.is_set():
             try:
+                self._schedule.tick()
                 job = self._leases.claim(self.name, self._kinds)
                 if job is not None:
                     self._work(job)

@@ -39,6 +39,8 @@ from serving.store.records import Records
 from serving.store.schemas import (
     CATEGORIES,
     COMMUNITIES,
+    DRIFT,
+    DRIFT_SCHEMA,
     FOLLOW_UPS,
     INDEX,
     KPIS,
@@ -359,6 +361,17 @@ class Batch:
         found = self._parquet(KPIS) if KPIS in self.manifest.checksums else KPIS_SCHEMA.empty_table()
         if not len(found):
             raise ScoresError(f"batch {self.manifest.batch} holds no ledger of assets; score again with `koc score`")
+        return found
+
+    def drift(self) -> pa.Table:
+        """How far features and scores have moved since the model was trained; columns as in `Profile.drift`.
+
+        Raises:
+            ScoresError: the batch does not tell.
+        """
+        found = self._parquet(DRIFT) if DRIFT in self.manifest.checksums else DRIFT_SCHEMA.empty_table()
+        if not len(found):
+            raise ScoresError(f"batch {self.manifest.batch} does not tell of drift; score again with `koc score`")
         return found
 
     def _parquet(self, name: str, wanted: pc.Expression | None = None) -> pa.Table:

@@ -8,7 +8,8 @@ USERS, CATEGORIES, TIES = "users.parquet", "categories.parquet", "ties.parquet"
 COMMUNITIES = "communities.parquet"
 FOLLOW_UPS, NEXT_ITEMS = "evidence.parquet", "next_items.parquet"
 KPIS = "kpis.parquet"
-EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES, KPIS)
+DRIFT = "drift.parquet"
+EXCHANGE = (USERS, CATEGORIES, FOLLOW_UPS, NEXT_ITEMS, TIES, COMMUNITIES, KPIS, DRIFT)
 """Parquet, for whoever reads a batch with other tools, and for what is read now and then."""
 
 TABLE, INDEX, RECORDS = "users.arrow", "index.arrow", "users.jsonl"
@@ -57,3 +58,16 @@ KPIS_SCHEMA = pa.schema(
     }
 )
 """Columns of the ledger of assets of a batch; see `serving.kpis.kpis`."""
+
+DRIFT_SCHEMA = pa.schema(
+    {
+        "column": pa.string(),
+        "kind": pa.string(),
+        "psi": pa.float64(),
+        "limit": pa.float64(),
+        "shifted": pa.bool_(),
+        "unknown_then": pa.float64(),
+        "unknown_now": pa.float64(),
+    }
+)
+"""Columns of the drift of a batch; see `training.profile.Profile.drift`."""

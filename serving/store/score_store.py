@@ -22,7 +22,17 @@ from serving.store.batch import Batch
 from serving.store.index import index_categories, index_users
 from serving.store.manifest import Manifest, read_manifest, sha256
 from serving.store.records import write_records
-from serving.store.schemas import COMMUNITIES_SCHEMA, EXCHANGE, INDEX, KPIS_SCHEMA, RECORDS, SERVING, TABLE, TIES_SCHEMA
+from serving.store.schemas import (
+    COMMUNITIES_SCHEMA,
+    DRIFT_SCHEMA,
+    EXCHANGE,
+    INDEX,
+    KPIS_SCHEMA,
+    RECORDS,
+    SERVING,
+    TABLE,
+    TIES_SCHEMA,
+)
 
 CURRENT = "current"
 ABANDONED = 86_400.0
@@ -43,6 +53,7 @@ class ScoreStore:
         ties: pa.Table | None = None,
         communities: pa.Table | None = None,
         kpis: pa.Table | None = None,
+        drift: pa.Table | None = None,
         *,
         dataset: str,
         model: str,
@@ -53,16 +64,17 @@ class ScoreStore:
         """Write a batch and make it current; until the last step the previous batch stays.
 
         ``evidence``: None where nobody is explained. ``ties``: None without a tie model. ``communities``: None where nobody
-        is known to be a member. ``kpis``: None where they were not made. ``keep``: batches that stay, this one among them,
-        the latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds it again with
-        `marked`; None takes a new one.
+        is known to be a member. ``kpis``, ``drift``: None where they were not made. ``keep``: batches that stay, this one
+        among them, the latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds
+        it again with `marked`; None takes a new one.
         """
         evidence = evidence or Evidence.none()
         ties = TIES_SCHEMA.empty_table() if ties is None else ties
         communities = COMMUNITIES_SCHEMA.empty_table() if communities is None else communities
         kpis = KPIS_SCHEMA.empty_table() if kpis is None else kpis
+        drift = DRIFT_SCHEMA.empty_table() if drift is None else drift
         users = best_first(users)
-        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities, kpis)
+        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities, kpis, drift)
         batch = f"{as_of:%Y%m%dT%H%M}-{mark or uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
         # Of an attempt under the same mark that was killed.
@@ -96,6 +108,14 @@ class ScoreStore:
         found = next((manifest for manifest in batches if manifest.batch.endswith(f"-{mark}")), None)
         if found is not None and found is batches[0]:
             # Its maker may have been killed before the last step.
+            self._switch(found.batch)
+        return found
+
+    def serve_model(self, model: str) -> Manifest | None:
+        """The latest batch of a model made current again, if one is kept; None, and nothing changed, without any."""
+        found = next((manifest for manifest in self.batches() if manifest.model == model), None)
+        if found is not None:
+            self.open(found.batch).verify()
             self._switch(found.batch)
         return found
 
@@ -146,6 +166,20 @@ class ScoreStore:
             known = ", ".join(found.batch for found in self.batches()[:20]) or "none"
             raise ScoresError(f"no batch {name} in {self.folder}; there are {known}")
         return Batch(self.folder / name)
+
+    def pair(self, batch_id: str | None = None, before: str | None = None) -> tuple[Batch, Batch]:
+        """Two batches, the earlier one first: by default the current one, and the one written before the later one.
+
+        Raises:
+            ScoresError: there is none of that name, none before it, or one is spoilt.
+        """
+        later = self.open(batch_id)
+        if before is None:
+            written = later.manifest.written_at
+            before = next((found.batch for found in self.batches() if found.written_at < written), None)
+            if before is None:
+                raise ScoresError(f"no batch was written before {later.manifest.batch} and is kept; score again to compare")
+        return self.open(before), later
 
     def _manifests(self) -> Iterator[Manifest]:
         if not self.folder.is_dir():

@@ -105,3 +105,16 @@ def test_dates_that_say_nothing_are_refused(scored: Scored, market: Tables, tmp_
 def test_without_a_model_one_is_told_to_train(market: Tables, tmp_path: Path) -> None:
     with pytest.raises(TrackingError, match="no model 'koc' is registered; run `koc train` first"):
         score_batch(market, Tracker(None, tmp_path), ScoreStore(tmp_path / "scores"))
+
+
+def test_d77_a_batch_of_the_day_of_training_has_not_drifted_and_another_day_has(
+    scored: Scored, trained: Trained, timeline: Timeline, market: Tables
+) -> None:
+    rows = scored.store.open(scored.manifest.batch).drift().to_pylist()
+    assert {row["column"] for row in rows} == {*trained.bundle.profile.columns}
+    assert {"koc_score", "churn_probability", "orders_42d"} <= {row["column"] for row in rows}
+    assert max(row["psi"] for row in rows) == 0.0
+    assert not any(row["shifted"] for row in rows)
+    earlier = timeline.frame(market.dataset.time.test_dates[0])
+    told = {row["column"]: row for row in trained.bundle.profile.drift(earlier, trained.bundle.hybrid.said(earlier))}
+    assert told["tenure_days"]["shifted"]

@@ -54,6 +54,27 @@ def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Pa
     assert (tracker.find("champion").version, tracker.find("challenger").version) == (1, 2)
 
 
+def test_a_run_is_trained_again_to_the_same_checksum_or_says_what_differs(shop: Path, tmp_path: Path) -> None:
+    orders, home = tmp_path / "orders.csv", tmp_path / "home"
+    orders.write_text((shop / "orders.csv").read_text())
+    (tmp_path / "dataset.toml").write_text((shop / "dataset.toml").read_text())
+    options = ("--dataset", tmp_path / "dataset.toml", "--home", home, "--settings", shop / "small.toml")
+    assert koc("train", *options, "--seed", 3, "--dates", 1).status == 0
+    ran = koc("train", "--like", 1, "--home", home)
+    assert ran.status == 0, ran.err
+    tracker = Tracker(None, home)
+    checksums = {tracker._client.get_run(tracker.find(version).run_id).data.tags["bundle"] for version in (1, 2)}
+    assert len(checksums) == 1
+    assert f"koc/2 has the same checksum as version 1: {checksums.pop()}" in ran.out
+    assert tracker.find(tracker.find(1).run_id).version == 1
+    assert koc("train", "--like", 1, "--dates", 2, "--home", home).status == 2
+    orders.write_text(orders.read_text() + f"\nu0,{day(1)}")
+    ran = koc("train", "--like", 1, "--home", home)
+    assert ran.status == 1
+    assert "rows were added, changed or removed since; bring back the tables of that day" in ran.err
+    assert len(tracker.versions()) == 2
+
+
 def test_a_history_too_short_is_an_error_in_one_line(shop: Path, tmp_path: Path) -> None:
     short = tmp_path / "dataset.toml"
     short.write_text((shop / "dataset.toml").read_text().replace('"20d"', '"60d"'))

@@ -8,10 +8,11 @@ from features.engine import DuckDB
 from features.errors import ImmatureLabelError, LeakageError, TrainingError
 from tests.busy import DAYS, busy_rows, busy_world
 from tests.worlds import day, world
-from training.backtest import SERVED, backtest, evaluate, evaluate_all, judge
+from training.backtest import backtest, evaluate, evaluate_all, judge
 from training.folds import Panel, training_folds
 from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
+from training.judged import SERVED
 from training.metrics import METRICS, Task
 from training.settings import TrainSettings
 from training.timeline import Timeline

@@ -74,7 +74,7 @@ def test_a_bundle_is_text_and_numbers_alone(trained: Trained, folder: Path) -> N
     ensembles = {f"{name}-{member}.txt" for name in ("ranker", "ties", "churn-0", "churn-1") for member in (0, 1)}
     assert names == ensembles | {f"{name}.json" for name in (
         "dataset", "manifest", "metrics", "training", "gnn", "ranker", "ties", "churn", "churn-0", "churn-1", "calibration",
-        "stack",
+        "stack", "profile",
     )} | {"gnn.safetensors"}  # fmt: skip
     for path in files_of(folder):
         if path.suffix == ".safetensors":
@@ -107,9 +107,12 @@ def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
     [
         ("{", "manifest.json is not the manifest of a bundle"),
         ("[1]", "manifest.json is not the manifest of a bundle"),
-        ('{"format": 3}', "manifest.json is not the manifest of a bundle"),
-        ('{"format": 2, "files": {}}', "has format 2, this version reads 3; train again"),
-        ('{"format": 3, "files": {}}', "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, training.json"),
+        ('{"format": 4}', "manifest.json is not the manifest of a bundle"),
+        ('{"format": 3, "files": {}}', "has format 3, this version reads 4; train again"),
+        (
+            '{"format": 4, "files": {}}',
+            "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, profile.json, training.json",
+        ),
     ],
 )
 def test_a_spoilt_manifest_is_refused(copy: Path, text: str, message: str) -> None:

@@ -1,17 +1,23 @@
+import json
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.errors import TrainingError
+from features.errors import ReproductionError, TrainingError
 from features.tables import Tables
-from tests.conftest import SMALL
+from tests.conftest import SMALL, sharing
 from tests.worlds import day, world
+from training.bundle import bundle_checksum
+from training.card import model_card
 from training.folds import Fold
 from training.pipeline import Trained, fingerprint, train
+from training.recipe import Recipe, recipe_of
+from training.timeline import Timeline
 
 
 def test_the_model_learns_from_all_that_is_known_now(trained: Trained, market: Tables) -> None:
@@ -111,3 +117,29 @@ def test_a_history_too_short_is_refused_before_anything_is_fitted(monkeypatch: p
     orders = [{"user_id": f"u{n}", "ordered_at": day(n)} for n in range(12)]
     with pytest.raises(TrainingError, match=r"too short to judge a model with a horizon of 10 days; shorten time.horizon"):
         train(world(orders=orders), SMALL)
+
+
+def test_trained_again_from_its_recipe_it_is_the_same_to_the_byte(
+    trained: Trained, timeline: Timeline, tmp_path: Path
+) -> None:
+    first = bundle_checksum(trained.bundle.save(tmp_path / "first"))
+    recipe = Recipe(**json.loads(json.dumps(recipe_of(trained, first).to_dict())))
+    assert recipe.described() == timeline.tables.dataset
+    with sharing(timeline):
+        again = train(timeline.tables, recipe.trained_with(), also=recipe.judged_on(), like=recipe)
+        assert bundle_checksum(again.bundle.save(tmp_path / "again")) == first
+        with pytest.raises(ReproductionError, match="rows were added, changed or removed since"):
+            train(timeline.tables, recipe.trained_with(), like=replace(recipe, fingerprint="0" * 64))
+
+
+def test_the_card_tells_data_metrics_limits_and_how_to_contest(trained: Trained) -> None:
+    card = model_card(trained)
+    assert card.startswith("# Model card: simulated-market as of 2024-07-18")
+    assert all(f"\n## {title}\n" in card for title in ("Data", "Model", "Intended use", "Limits", "To contest a score"))
+    values = {(r.model, r.metric): r for r in trained.records if r.as_of == r.dataset == "pooled" and not r.minus}
+    for metric, words in (("average_precision", "average precision"), ("ece", "calibration error (ece)")):
+        record = values["hybrid", metric]
+        assert f"| {words} | {record.value:.3f} ({record.ci_low:.3f} to {record.ci_high:.3f}) |" in card
+    assert "gain over past_influence" in card
+    assert "| new no |" in card
+    assert all(fold.as_of.strftime("%Y-%m-%d") in card for fold in trained.folds)

@@ -38,7 +38,8 @@ def test_a_run_holds_settings_metrics_per_date_and_evidence(trained: Trained, sc
     assert f"churn/recency/auroc/{date}" in run.data.metrics
     folder = artifacts(scored, 1)
     assert {path.name for path in folder.iterdir()} == {
-        "records.json", "features.json", "extras-skipped.json", "average_precision.png", "auroc.png", "hybrid-weights.png",
+        "records.json", "card.md", "judged.parquet", "recipe.json", "features.json", "extras-skipped.json",
+        "average_precision.png", "auroc.png", "hybrid-weights.png",
         "ranker-importance.png", "ties-importance.png", "churn-importance.png", "churn-reliability.png", "bundle",
     }  # fmt: skip
     assert json.loads((folder / "extras-skipped.json").read_text()) == trained.bundle.extras.skipped
@@ -88,7 +89,8 @@ def test_the_first_version_serves_and_later_ones_challenge(trained: Trained, sco
     assert scored.tracker.find("challenger").version == version > 1
     assert scored.tracker.find("champion").version == 1
     assert {path.name for path in artifacts(scored, version).iterdir()} == {
-        "records.json", "features.json", "extras-skipped.json", "auroc.png", "churn-importance.png",
+        "records.json", "card.md", "judged.parquet", "recipe.json", "features.json", "extras-skipped.json",
+        "auroc.png", "churn-importance.png",
         "churn-reliability.png", "bundle",
     }  # fmt: skip
     assert Bundle.load(scored.tracker.download("challenger", tmp_path / "bundle")).hybrid.ranker is None

@@ -12,8 +12,8 @@ from features.engine import DuckDB
 from features.errors import TrainingError
 from tests.busy import DAYS, busy_rows
 from tests.worlds import day, world
-from training.backtest import SERVED
 from training.intervals import Evaluation, Record
+from training.judged import SERVED
 from training.metrics import Task
 from training.settings import RANGES, TrainSettings
 from training.timeline import Timeline

@@ -91,6 +91,7 @@ def test_altered_files_are_refused_when_they_are_read(tmp_path: Path, name: str)
         "ties.parquet": Batch.ties,
         "communities.parquet": Batch.communities,
         "kpis.parquet": Batch.kpis,
+        "drift.parquet": Batch.drift,
         "evidence.parquet": Batch.evidence,
         "next_items.parquet": Batch.evidence,
         "users.arrow": Batch.table,

@@ -1,0 +1,200 @@
+"""Whether what is served is fresh, still fits its model, and turned out to be right once labels were closed."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from features.errors import ScoresError, TrackingError
+from features.labels import influence_labels, stayed
+from features.tables import Tables
+from serving.access.principal import LOCAL
+from serving.lists.lists import Lists
+from serving.store.batch import Batch
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from training.tracking import Tracker
+
+CHURN = "churn_probability"
+FRESH_DAYS = 8
+"""Scores are old after as many days: they are made once a week at least, and a day late is no alarm."""
+
+MODEL_DAYS = 62
+"""A model is old after as many days: it is trained once or twice a month."""
+
+
+@dataclass(frozen=True)
+class ServedList:
+    """What a list said when it was made: ``rows`` has ``user_id`` and, where it was told, ``churn_probability``."""
+
+    as_of: datetime
+    rows: pa.Table
+
+
+@dataclass(frozen=True)
+class Week:
+    """The lists of scores of one week (from Monday ``week``), after the horizon: members of several lists count in each.
+
+    week        str             ISO date
+    lists       int
+    people      int             members
+    precision   0 to 1          share of the members who moved somebody; None without evidence of influence
+    captured    0 to 1          share of all influence at these dates that members had, mean of the lists; None as before
+    buyers      int             members with a probability of leaving
+    expected    0 to 1          mean of these probabilities; None without
+    left        0 to 1          share of them who left
+    """
+
+    week: str
+    lists: int
+    people: int
+    precision: float | None
+    captured: float | None
+    buyers: int
+    expected: float | None
+    left: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def served_lists(lists: Lists) -> list[ServedList]:
+    """Every list that was made, the oldest first."""
+    found: list[ServedList] = []
+    before = None
+    while True:
+        records, more = lists.all(LOCAL, before=before)
+        for record in records:
+            payload = lists.payload(record)
+            rows = payload.table([name for name in ("user_id", CHURN) if name in payload.columns])
+            found.append(ServedList(record.as_of.astimezone(UTC).replace(tzinfo=None), rows))
+        if not more:
+            return found[::-1]
+        before = records[-1].created_at
+
+
+def realised(tables: Tables, lists: Iterable[ServedList]) -> list[Week]:
+    """One `Week` for each week with lists whose label window is closed in ``tables``, the first one first."""
+    from training.timeline import Timeline
+
+    timeline, until = Timeline(tables), tables.observed_until
+    weeks: dict[str, list[_Judged]] = {}
+    for served in sorted(lists, key=lambda each: each.as_of):
+        if served.as_of + tables.dataset.time.horizon <= until and len(served.rows):
+            week = (served.as_of - timedelta(days=served.as_of.weekday())).date().isoformat()
+            weeks.setdefault(week, []).append(_judged(timeline, served, until))
+    return [_week(week, judged) for week, judged in weeks.items()]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    people: int
+    moved: "npt.NDArray[np.bool_] | None"
+    captured: float | None
+    expected: "npt.NDArray[np.float64]"
+    left: "npt.NDArray[np.bool_]"
+
+
+def _judged(timeline: Any, served: ServedList, until: datetime) -> _Judged:
+    view = timeline.view(served.as_of, until)
+    to_arrow, users = timeline.tables.engine.to_arrow, served.rows["user_id"].combine_chunks()
+    moved, captured = None, None
+    if timeline.has_influence:
+        labels = to_arrow(influence_labels(view, served.as_of))
+        labels = labels.filter(pc.greater(labels["influence"], 0))
+        moved = pc.is_in(users, value_set=labels["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
+        members = pc.is_in(labels["user_id"], value_set=users)
+        whole = pc.sum(labels["influence"]).as_py()
+        captured = (pc.sum(labels["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
+    if CHURN not in served.rows.column_names or not timeline.has_churn:
+        return _Judged(len(users), moved, captured, np.empty(0), np.empty(0, bool))
+    known = pc.is_valid(served.rows[CHURN])
+    buyers = users.filter(known.combine_chunks())
+    here = to_arrow(stayed(view, served.as_of))["user_id"].combine_chunks()
+    left = ~pc.is_in(buyers, value_set=here).to_numpy(zero_copy_only=False)
+    return _Judged(len(users), moved, captured, served.rows[CHURN].filter(known).to_numpy(), left)
+
+
+def _week(week: str, judged: Sequence[_Judged]) -> Week:
+    moved = [each.moved for each in judged if each.moved is not None]
+    captured = [each.captured for each in judged if each.captured is not None]
+    expected, left = (np.concatenate([getattr(each, name) for each in judged]) for name in ("expected", "left"))
+    return Week(
+        week=week,
+        lists=len(judged),
+        people=sum(each.people for each in judged),
+        precision=float(np.concatenate(moved).mean()) if moved else None,
+        captured=float(np.mean(captured)) if captured else None,
+        buyers=len(expected),
+        expected=float(expected.mean()) if len(expected) else None,
+        left=float(left.mean()) if len(left) else None,
+    )
+
+
+@dataclass(frozen=True)
+class Health:
+    """How fresh a batch is and how its columns have moved; ``drift``: rows as from `Profile.drift`."""
+
+    batch: str
+    model: str
+    score_days: float
+    model_days: float | None
+    drift: Sequence[dict[str, Any]]
+
+    @property
+    def shifted(self) -> list[str]:
+        return [row["column"] for row in self.drift if row["shifted"]]
+
+    @property
+    def alerts(self) -> list[str]:
+        """What somebody should look at, in words."""
+        found = []
+        if self.score_days > FRESH_DAYS:
+            found.append(f"the scores are of {self.score_days:.0f} days ago; score again, or look at the schedule")
+        if self.model_days is not None and self.model_days > MODEL_DAYS:
+            found.append(f"{self.model} was trained on what was known {self.model_days:.0f} days ago; train a challenger")
+        by_kind = {
+            kind: [row["column"] for row in self.drift if row["shifted"] and row["kind"] == kind]
+            for kind in ("score", "feature")
+        }
+        if by_kind["score"]:
+            told = f"{' and '.join(by_kind['score'])} shifted since {self.model} was trained"
+            found.append(f"{told}; train a challenger")
+        if features := by_kind["feature"]:
+            of = sum(row["kind"] == "feature" for row in self.drift)
+            told = f"{len(features)} of {of} features shifted, first {', '.join(features[:5])}"
+            found.append(f"{told}; see whether their tables are recorded as before")
+        return found
+
+
+def trained_until(tracker: "Tracker", model: str) -> datetime | None:
+    """What a model (``koc/3``) was trained on, as the registry tells it; UTC without a zone, None where it does not."""
+    from training.recipe import read_recipe
+
+    try:
+        return datetime.fromisoformat(read_recipe(tracker, tracker.find(model)).as_of)
+    except TrackingError:
+        return None
+
+
+def health(batch: Batch, trained_until: datetime | None, now: datetime | None = None) -> Health:
+    """trained_until: what the model of the batch was trained on, UTC without a zone; None where it is not known."""
+    now = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
+    as_of = datetime.fromisoformat(batch.manifest.as_of)
+    try:
+        drift = batch.drift().to_pylist()
+    except ScoresError:
+        drift = []
+    return Health(
+        batch=batch.manifest.batch,
+        model=batch.manifest.model,
+        score_days=(now - as_of) / timedelta(days=1),
+        model_days=None if trained_until is None else (now - trained_until) / timedelta(days=1),
+        drift=drift,
+    )
