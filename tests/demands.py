@@ -73,7 +73,7 @@ DEMANDS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     63: ("who is eligible, and the rule that fails", ("serving/lists/why.py",)),
     64: ("size of a team, and the next level", ("features/blocks/acquaintances.py", "features/blocks/levels.py")),
     65: ("quotas by region, with the gaps", ("serving/lists/shortfalls.py", "POST /v1/candidate-lists")),
-    66: ("hops from everybody to the nearest active KOC", ()),
+    66: ("hops from everybody to the nearest active KOC", ("serving/nearness.py",)),
     67: ("groups without a leader, and who could lead", ("features/groups/facts.py", "serving/communities.py")),
     68: ("who should meet whom", ("serving/cards.py", "GET /v1/users/{user_id}/matches")),
     69: ("people of different circles on one list", ("serving/lists/diversity.py",)),
