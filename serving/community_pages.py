@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import sqlalchemy as sa
 
 from features.errors import ScoresError
 from serving.access.principal import LOCAL, Principal
 from serving.lists.scope import seen
 from serving.outreach.suppressions import blocked
 from serving.store.batch import Batch
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
 
 PEOPLE = ("leader_id", "broker_id", "candidate_id")
 """Columns that name somebody."""
@@ -92,7 +95,7 @@ def page(batch: Batch, wanted: Wanted, principal: Principal = LOCAL) -> Page:
     return Page(rows, len(found), end if end < len(found) else None)
 
 
-def unnamed(rows: pa.Table, connection: sa.Connection, now: datetime) -> pa.Table:
+def unnamed(rows: pa.Table, connection: "sa.Connection", now: datetime) -> pa.Table:
     """``rows`` of a page without the names of people who were erased, or whom nobody may contact at ``now``."""
     names = {name for column in PEOPLE for name in rows[column].to_pylist() if name is not None}
     stopped = blocked(connection, sorted(names), now)["user_id"].combine_chunks() if names else pa.array([], pa.string())

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from features.errors import ScoresError
 from serving.store.batch import SCORE, Batch
-from training.matrix import Floats
 
 TOP = 100
 MOVERS = 20
@@ -152,7 +151,7 @@ def _ids(batch: Batch) -> NDArray[np.object_]:
     return ids
 
 
-def _correlation(before: Floats, now: Floats) -> float | None:
+def _correlation(before: NDArray[np.float64], now: NDArray[np.float64]) -> float | None:
     from scipy.stats import spearmanr
 
     known = ~(np.isnan(before) | np.isnan(now))

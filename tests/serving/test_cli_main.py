@@ -17,10 +17,10 @@ def test_every_command_is_listed() -> None:
     ran = koc("--help")
     assert ran.status == 0
     assert COMMANDS == [
-        "init", "validate", "simulate", "backtest", "replay", "tune", "train", "models", "score", "candidates", "card",
-        "communities", "slices", "dictionary", "demo", "serve", "worker", "audit", "backup", "restore",
+        "init", "validate", "simulate", "backtest", "replay", "tune", "train", "promote", "rollback", "score", "candidates",
+        "card", "communities", "slices", "monitor", "dictionary", "demo", "serve", "worker", "audit", "backup", "restore",
     ]  # fmt: skip
-    for name in (*COMMANDS, "keys", "jobs"):
+    for name in (*COMMANDS, "models", "batches", "keys", "jobs"):
         assert f" {name} " in ran.out
 
 
@@ -78,7 +78,7 @@ def test_the_help_loads_no_library_of_models() -> None:
     "command",
     [
         ("dictionary",),
-        ("models", "--home", "HOME"),
+        ("models", "list", "--home", "HOME"),
         ("candidates", "--scores", "SCORES", "--evidence"),
         ("validate", "--dataset", "SHOP"),
         ("init", "ORDERS", "--yes", "--out", "OUT"),

@@ -27,8 +27,9 @@ def test_a_model_of_shuffled_features_is_refused(trained: Trained, timeline: Tim
     shared = (timeline._snapshots, timeline._views, dict(timeline._frames))
     worse = judged_table(evaluate_all([Shuffled(timeline.tables, lambda _: None, *shared)], SMALL))
     good = judged_table(trained.evaluations)
-    judged_by = {"average_precision overall", "captured_at_5pct overall"}
+    refused, passed = (
+        [c.name for c in decide(good, each, recipe=recipe(), rules=RULES) if not c.passed] for each in (worse, good)
+    )
+    assert "average_precision overall" in refused
     # With its own features the same model is let through.
-    for challenger, wanted in ((worse, judged_by), (good, set())):
-        checks = decide(good, challenger, recipe=recipe(), rules=RULES)
-        assert {check.name for check in checks if not check.passed} & judged_by == wanted
+    assert not {"average_precision overall", "captured_at_5pct overall"} & {*passed}
