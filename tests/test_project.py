@@ -94,8 +94,8 @@ HEAVY = {
     "matplotlib": {"training/plots.py", "training/tracking.py"},
     "sqlalchemy": {
         *("serving/state/", "serving/access/", "serving/lists/", "serving/outreach/", "serving/jobs/"),
-        *("serving/api/problems.py", "serving/api/security.py", "serving/api/routes_health.py", "serving/cards.py", "serving/community_pages.py"),
-        "serving/gate.py",
+        *("serving/api/problems.py", "serving/api/security.py", "serving/api/routes_health.py", "serving/cards.py"),
+        *("serving/gate.py", "serving/community_pages.py"),
     },
     "fastapi": {"serving/api/"},
 }
