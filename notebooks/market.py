@@ -10,8 +10,6 @@ from pathlib import Path
 
 # Before anything loads OpenMP: threads that spin while they wait take the processor from those that work.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-# Of libraries that would like widgets to draw progress bars with; nothing here draws any.
-warnings.filterwarnings("ignore", message="IProgress not found")
 
 import features.simulate
 from features.blocks.all import ALL_BLOCKS
@@ -24,10 +22,13 @@ from features.simulate.society import SocietySettings
 from features.tables import Tables
 from training.settings import TrainSettings
 
-MARKET = MarketSettings(users=2_500, days=240, seed=7, society=SocietySettings(contacts=1.5, holdout=0.4, uplift=0.7))
-"""2,500 people and eight months; contact does more than is usual and more people are held out, so that 05 has what to read."""
+# Of libraries that would like widgets to draw progress bars with; nothing here draws any.
+warnings.filterwarnings("ignore", message="IProgress not found")
 
-QUICK = TrainSettings(dates=2, groups=2, rounds=50, leaves=8, width=8, epochs=4, threads=1, resamples=300)
+MARKET = MarketSettings(users=2_500, days=240, seed=7, society=SocietySettings(contacts=1.5, holdout=0.4, uplift=0.7))
+"""2,500 people, eight months. Contact does more than is usual, and more people are held out, so that 05 has what to read."""
+
+QUICK = TrainSettings(dates=1, groups=2, rounds=50, leaves=8, width=8, epochs=4, threads=1, resamples=300)
 """Small models: they show how to work with the project, not what it can do; leave them away and the defaults are used."""
 
 
