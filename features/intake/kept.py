@@ -83,9 +83,9 @@ def _land_part(dataset: Dataset, mapped: Mapped, part: Part, first: int, rounded
 
 
 def _tally(content: dict[str, Any]) -> Tally:
-    seen = {name: set(content[name]) for name in _SEEN}
-    counted = {name: Counter(content[name]) for name in _COUNTED}
-    return Tally(rows=content["rows"], **seen, **counted)
+    seen = (set(content[name]) for name in _SEEN)
+    counted = (Counter(content[name]) for name in _COUNTED)
+    return Tally(content["rows"], *seen, *counted)
 
 
 def _digest(path: Path) -> str:
