@@ -7,7 +7,6 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +74,7 @@ def _land_part(dataset: Dataset, mapped: Mapped, part: Part, first: int, rounded
     """Its rows and what they show; the file of rows appears last, so that a run that was killed leaves none by halves."""
     with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
         rows, seen = Path(scratch) / "rows", Path(scratch) / "seen"
-        tally = write_rows(dataset, mapped, rows, rounded, partial(part.batches, first=first))
+        tally = write_rows(dataset, mapped, rows, rounded, lambda names: part.batches(names, first))
         lists = {name: sorted(getattr(tally, name)) for name in _SEEN}
         seen.write_text(json.dumps({"rows": tally.rows, **lists, **{name: getattr(tally, name) for name in _COUNTED}}))
         seen.replace(file.with_suffix(".json"))
@@ -83,9 +82,9 @@ def _land_part(dataset: Dataset, mapped: Mapped, part: Part, first: int, rounded
 
 
 def _tally(content: dict[str, Any]) -> Tally:
-    seen = (set(content[name]) for name in _SEEN)
-    counted = (Counter(content[name]) for name in _COUNTED)
-    return Tally(content["rows"], *seen, *counted)
+    unreadable, rounded = (set(content[name]) for name in _SEEN)
+    long, zeros, zero_digits = (Counter(content[name]) for name in _COUNTED)
+    return Tally(content["rows"], unreadable, rounded, long, zeros, zero_digits)
 
 
 def _digest(path: Path) -> str:
