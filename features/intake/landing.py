@@ -2,7 +2,7 @@
 
 import difflib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,10 @@ _CHANCE_DIGITS = 3
 """Fewer zeros than these after the 15th digits of a column may stand there by chance."""
 
 
+Batches = Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+"""Raw batches by the names of their columns, as those of `Source`."""
+
+
 @dataclass(frozen=True)
 class Mapped:
     """How one source becomes a table: ``columns`` ours -> theirs, ``given`` all columns that the table will have."""
@@ -43,7 +47,7 @@ class Mapped:
 
 @dataclass(frozen=True)
 class Landed:
-    """A table in the contract's types, of ``rows`` rows, in the Parquet file ``path``.
+    """A table in the contract's types, of ``rows`` rows, in the Parquet file, or folder of such files, ``path``.
 
     Besides the contract's columns a row has ``_row`` (the number of its source row), ``_unreadable`` and ``_rounded``:
     null, or the columns and raw texts of values that could not be read (they are null in the row) and of ids that were
@@ -59,7 +63,7 @@ class Landed:
 
 
 @dataclass
-class _Tally:
+class Tally:
     """What is seen while rows pass."""
 
     rows: int = 0
@@ -68,6 +72,15 @@ class _Tally:
     long: Counter[str] = field(default_factory=Counter)
     zeros: Counter[str] = field(default_factory=Counter)
     zero_digits: Counter[str] = field(default_factory=Counter)
+
+    def add(self, other: "Tally") -> None:
+        """Count what was seen of other rows of the same table too."""
+        self.rows += other.rows
+        self.unreadable |= other.unreadable
+        self.rounded |= other.rounded
+        self.long.update(other.long)
+        self.zeros.update(other.zeros)
+        self.zero_digits.update(other.zero_digits)
 
     def rounded_by_spreadsheet(self) -> frozenset[str]:
         """Columns most of whose long numbers end in zeros after the 15th digit."""
@@ -114,14 +127,20 @@ def land(dataset: Dataset, mapped: Mapped, folder: Path) -> Landed:
         DatasetError: a column's type or a constant cannot be read as what it is mapped to.
     """
     path = folder / f"{mapped.spec.name}.parquet"
-    tally = _write(dataset, mapped, path, frozenset())
+    tally = write_rows(dataset, mapped, path, frozenset(), mapped.source.batches)
     if rounded := tally.rounded_by_spreadsheet():
-        tally = _write(dataset, mapped, path, rounded)
+        tally = write_rows(dataset, mapped, path, rounded, mapped.source.batches)
+    return landed_at(path, tally, mapped)
+
+
+def landed_at(path: Path, tally: Tally, mapped: Mapped) -> Landed:
+    """The rows in ``path``, of which ``tally`` tells."""
     return Landed(path, tally.rows, mapped.source.place, frozenset(tally.unreadable), frozenset(tally.rounded))
 
 
-def _write(dataset: Dataset, mapped: Mapped, path: Path, rounded: frozenset[str]) -> _Tally:
-    tally = _Tally()
+def write_rows(dataset: Dataset, mapped: Mapped, path: Path, rounded: frozenset[str], batches: Batches) -> Tally:
+    """Write raw ``batches`` in the contract's types; rounded: columns of which long ids that end in zeros are marked."""
+    tally = Tally()
     order = [column for column in mapped.spec.columns if column.name in mapped.given]
     schema = pa.schema(
         [(column.name, column.kind.dtype.to_pyarrow()) for column in order]
@@ -130,7 +149,7 @@ def _write(dataset: Dataset, mapped: Mapped, path: Path, rounded: frozenset[str]
     converter = _Converter(dataset, mapped, tally, rounded)
     wanted = [*mapped.columns.values(), *mapped.table.unpivot.values()]
     with pq.ParquetWriter(path, schema, compression="lz4", use_dictionary=False) as writer:
-        for batch in mapped.source.batches(wanted):
+        for batch in batches(wanted):
             for columns in converter.tables(batch):
                 rows = len(columns[ROW])
                 arrays = [columns[f.name] if f.name in columns else pa.nulls(rows, f.type) for f in schema]
@@ -142,7 +161,7 @@ def _write(dataset: Dataset, mapped: Mapped, path: Path, rounded: frozenset[str]
 class _Converter:
     """Turns raw batches into the contract's columns."""
 
-    def __init__(self, dataset: Dataset, mapped: Mapped, tally: _Tally, rounded: frozenset[str]) -> None:
+    def __init__(self, dataset: Dataset, mapped: Mapped, tally: Tally, rounded: frozenset[str]) -> None:
         self._mapped = mapped
         self._tally = tally
         self._rounded = rounded

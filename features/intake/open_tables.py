@@ -12,6 +12,7 @@ import ibis.expr.types as ir
 from features.dataset import Dataset
 from features.engine import Engine
 from features.errors import ValidationError
+from features.intake.kept import land_kept
 from features.intake.landing import land, map_table
 from features.intake.quality import NeedsTables, QualityReport, assess
 from features.intake.validate import Checked, Validator, check_columns
@@ -28,11 +29,13 @@ def open_tables(
     quarantine: Path | None = None,
     progress: Callable[[str], None] | None = None,
     blocks: Sequence[NeedsTables] = (),
+    kept: Path | None = None,
 ) -> tuple[Tables, QualityReport]:
     """Read, check and complete every table of ``dataset``.
 
     ``quarantine``: folder for rows set aside; with it, defects of severity ``error`` set rows aside instead of stopping.
     ``progress``: told what happens next. ``blocks``: feature blocks, for the report on what is switched off.
+    ``kept``: folder that keeps what was read of folders of files, so that a later run reads new files only.
     The tables lie in a scratch folder that lives as long as ``engine``.
 
     Raises:
@@ -49,7 +52,10 @@ def open_tables(
     validator = Validator(dataset, engine, folder, quarantine)
     for name in Validator.order(mapped):
         tell(f"reading {name} from {mapped[name].source.place}")
-        landed = land(dataset, mapped[name], folder)
+        if kept is not None and mapped[name].source.parts:
+            landed = land_kept(dataset, mapped[name], folder, kept)
+        else:
+            landed = land(dataset, mapped[name], folder)
         tell(f"checking {landed.rows:,} rows of {name}")
         validator.check(name, landed)
     validator.raise_errors()

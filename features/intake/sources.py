@@ -32,18 +32,28 @@ _FILE_SCHEMES = {"duckdb": ibis.duckdb, "sqlite": ibis.sqlite}
 
 
 @dataclass(frozen=True)
+class Part:
+    """One file of a table, with ``rows`` rows; ``batches(names, first)`` as those of `Source`, numbered from ``first``."""
+
+    path: Path
+    rows: int
+    batches: Callable[[Sequence[str], int], Iterator[pa.RecordBatch]]
+
+
+@dataclass(frozen=True)
 class Source:
     """One table as its owner keeps it.
 
     ``place``: names it in messages, without passwords. ``names``: its columns. ``batches(names)``: the rows of some of its
     columns plus ``_row`` (int64), the number by which the owner finds a row again: spreadsheets and text files count the
     header as row 1, Parquet and databases start their first row at 1. Empty spreadsheet rows and blank lines are no
-    rows; a blank line of a text file does not count.
+    rows; a blank line of a text file does not count. ``parts``: the files of a folder in the order of their rows, else none.
     """
 
     place: str
     names: tuple[str, ...]
     batches: Callable[[Sequence[str]], Iterator[pa.RecordBatch]]
+    parts: tuple[Part, ...] = ()
 
 
 def open_source(dataset: Dataset, source: TableSource) -> Source:
@@ -116,7 +126,15 @@ def _open_parquet(path: Path) -> Source:
     def batches(names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         return _numbered(data.to_batches(columns=list(dict.fromkeys(names)), batch_size=_BATCH_ROWS), 1)
 
-    return Source(str(path), tuple(data.schema.names), batches)
+    def part(fragment: pa.dataset.ParquetFileFragment) -> Part:
+        def rows_of(names: Sequence[str], first: int) -> Iterator[pa.RecordBatch]:
+            columns = list(dict.fromkeys(names))
+            return _numbered(fragment.to_batches(data.schema, columns=columns, batch_size=_BATCH_ROWS), first)
+
+        return Part(Path(fragment.path), fragment.count_rows(), rows_of)
+
+    parts = tuple(map(part, data.get_fragments())) if path.is_dir() else ()
+    return Source(str(path), tuple(data.schema.names), batches, parts)
 
 
 def _unique(names: Sequence[str]) -> tuple[str, ...]:

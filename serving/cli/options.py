@@ -24,6 +24,9 @@ DatasetFile = Annotated[Path, typer.Option("--dataset", help="The dataset file; 
 Root = Annotated[Path | None, typer.Option(help="Folder that the tables are read from, instead of the file's own.")]
 Home = Annotated[Path, typer.Option(envvar="KOC_HOME", help="Folder for models, tracking and scores.")]
 Quarantine = Annotated[Path | None, typer.Option(help="Write bad rows here with reasons, and go on without them.")]
+Kept = Annotated[
+    Path | None, typer.Option("--kept", help="Keep here what was read of folders of files; later runs read new files only.")
+]
 Tracking = Annotated[str | None, typer.Option(envvar="MLFLOW_TRACKING_URI", help="MLflow; default SQLite at home.")]
 TestDates = Annotated[
     list[str] | None,
@@ -139,6 +142,7 @@ def open_dataset(
     memory: str | None = None,
     threads: int = DEFAULT_THREADS,
     engine: "Engine | None" = None,
+    kept: Path | None = None,
 ) -> "tuple[Tables, QualityReport]":
     """Validated tables on ``engine``, by default the embedded one; says on standard error what was set aside."""
     from features.blocks.all import ALL_BLOCKS
@@ -147,7 +151,7 @@ def open_dataset(
 
     with progress(f"reading {dataset.name}") as tell:
         engine = engine or DuckDB(memory_limit=memory, threads=threads)
-        tables, report = open_tables(dataset, engine, quarantine=quarantine, progress=tell, blocks=ALL_BLOCKS)
+        tables, report = open_tables(dataset, engine, quarantine=quarantine, progress=tell, blocks=ALL_BLOCKS, kept=kept)
     if report.set_aside:
         notes.print(
             f"[yellow]{report.set_aside:,} rows set aside[/yellow]; `koc validate` says which and why", soft_wrap=True

@@ -13,6 +13,7 @@ from serving.cli.options import (
     DEFAULT_THREADS,
     DatasetFile,
     Home,
+    Kept,
     MemoryLimit,
     Quarantine,
     Root,
@@ -36,6 +37,7 @@ def score(
     home: Home = DEFAULT_HOME,
     database_url: DatabaseUrl = None,
     quarantine: Quarantine = None,
+    kept: Kept = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
     engine: EngineOption = EngineName.DUCKDB,
@@ -64,7 +66,7 @@ def score(
     # Without a model there is no need to read tables for minutes first.
     tracker.find(model)
     running = make_engine(engine, memory=memory, threads=threads, master=spark_master, options=spark_option)
-    tables, _ = open_dataset(described, quarantine=quarantine, engine=running)
+    tables, _ = open_dataset(described, quarantine=quarantine, engine=running, kept=kept)
     store = ScoreStore(out or home / "scores")
     with progress("scoring") as tell:
         keep = ServiceSettings().keep_batches

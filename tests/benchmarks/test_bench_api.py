@@ -51,14 +51,14 @@ def test_top_lists_take_little_longer_than_bytes_from_memory(tmp_path: Path) -> 
     files = {part: tmp_path / f"{part}" for part in LEAST}
     for part, file in files.items():
         asked = ({"filters": filters, "size": 100} for filters in islice(criteria(part), 20_000))
-        _write(file, [_request("/v1/candidates", key, body) for body in asked])
+        write(file, [request("/v1/candidates", key, body) for body in asked])
     floors = {part: tmp_path / f"floor-{part}" for part in LEAST}
-    with _served(home, tmp_path / "log") as (port, start, pid):
+    with served(home, tmp_path / "log") as (port, start, pid):
         command = [sys.executable, "-m", "tests.benchmarks.load", str(port), str(CONNECTIONS)]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=REPO) as client:
 
             def measured(file: Path, seconds: float = SECONDS) -> dict[str, float]:
-                spent = _cpu_seconds(pid)
+                spent = cpu_seconds(pid)
                 assert client.stdin is not None
                 assert client.stdout is not None
                 client.stdin.write(f"{file} {seconds}\n")
@@ -66,14 +66,14 @@ def test_top_lists_take_little_longer_than_bytes_from_memory(tmp_path: Path) -> 
                 found: dict[str, float] = json.loads(client.stdout.readline())
                 assert not found["others"]
                 # How long the processor was at it says more than the time that passed, where others use it too.
-                return found | {"cpu_ms": (_cpu_seconds(pid) - spent) * 1e3 / found["answers"]}
+                return found | {"cpu_ms": (cpu_seconds(pid) - spent) * 1e3 / found["answers"]}
 
             ratios: dict[float, list[float]] = {part: [] for part in LEAST}
             slowest: dict[float, list[float]] = {part: [] for part in LEAST}
             for part, file in files.items():
                 # As many bytes as the answers have: few people meet rare criteria.
                 mean = int(measured(file)["bytes"])
-                _write(floors[part], [_request("/v1/floor", key, mean)])
+                write(floors[part], [request("/v1/floor", key, mean)])
                 measured(floors[part])
             for _ in range(ROUNDS):
                 for part, file in files.items():
@@ -84,7 +84,7 @@ def test_top_lists_take_little_longer_than_bytes_from_memory(tmp_path: Path) -> 
             client.stdin.close()  # type: ignore[union-attr]
         begin = time.perf_counter()
         made = httpx.post(
-            f"http://127.0.0.1:{port}/v1/candidate-lists", json={"criteria": LONG}, headers=_bearer(key), timeout=60
+            f"http://127.0.0.1:{port}/v1/candidate-lists", json={"criteria": LONG}, headers=bearer(key), timeout=60
         )
         long = time.perf_counter() - begin
         assert made.status_code == 201, made.text
@@ -107,16 +107,16 @@ def _said(found: dict[str, float]) -> str:
     )
 
 
-def _cpu_seconds(pid: int) -> float:
+def cpu_seconds(pid: int) -> float:
     user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
     return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
-def _bearer(key: str) -> dict[str, str]:
+def bearer(key: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {key}"}
 
 
-def _request(path: str, key: str, body: Any) -> bytes:
+def request(path: str, key: str, body: Any) -> bytes:
     content = json.dumps(body).encode()
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n"
@@ -125,12 +125,12 @@ def _request(path: str, key: str, body: Any) -> bytes:
     return head.encode() + content
 
 
-def _write(file: Path, requests: list[bytes]) -> None:
+def write(file: Path, requests: list[bytes]) -> None:
     file.write_bytes(b"".join(len(one).to_bytes(4) + one for one in requests))
 
 
 @contextmanager
-def _served(home: Path, log: Path) -> Iterator[tuple[int, float, int]]:
+def served(home: Path, log: Path) -> Iterator[tuple[int, float, int]]:
     """Its port, the seconds until it was ready, and the id of its process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

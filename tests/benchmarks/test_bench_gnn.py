@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +17,10 @@ import pyarrow as pa
 import pytest
 import torch
 from torch.nn import functional
+from torch_geometric.data import HeteroData
 from torch_geometric.nn import SAGEConv
 
+from tests.benchmarks.clock import Clock, seconds_of
 from tests.paths import REPO
 from training.frame import Frame, Purchases, Ties
 from training.gnn import Scaling, carried_columns
@@ -161,18 +163,27 @@ def floor(frame: Frame) -> None:
     state = torch.from_numpy(frame.matrix.select(columns))
     propagate(graph, state, 2)
     done = time.monotonic()
-    moved = 0
-    for steps in {path[: length + 1] for _, path in paths(graph.edge_types, 2) for length in range(len(path))}:
-        adjacency = graph[steps[-1]].adj_t
-        # Of each edge its place, its weight and a row of features; of each target a row of features.
-        moved += adjacency.values().numel() * (12 + 4 * len(columns)) + adjacency.shape[0] * 4 * len(columns)
-    one, other = torch.ones(50_000_000), torch.ones(50_000_000)
-    copied = min(_seconds(lambda: other.copy_(one)) for _ in range(5))
-    bandwidth = 2 * 4 * 50_000_000 / copied
+    moved, bandwidth = touched(graph, 2, len(columns)), memory_bandwidth()
     print(
         f"  of it the graph {built - begin:.1f} s, propagation {done - built:.1f} s: {moved / 1e9:.1f} GB touched, ", end=""
     )
     print(f"which a copy at {bandwidth / 1e9:.1f} GB/s moves in {moved / bandwidth:.1f} s")
+
+
+def touched(graph: HeteroData, hops: int, width: int) -> int:
+    """Bytes that propagation of ``width`` features along all paths has to move at least."""
+    moved = 0
+    for steps in {path[: length + 1] for _, path in paths(graph.edge_types, hops) for length in range(len(path))}:
+        adjacency = graph[steps[-1]].adj_t
+        # Of each edge its place, its weight and a row of features; of each target a row of features.
+        moved += adjacency.values().numel() * (12 + 4 * width) + adjacency.shape[0] * 4 * width
+    return moved
+
+
+def memory_bandwidth() -> float:
+    """Bytes a second that a copy reads and writes."""
+    one, other = torch.ones(50_000_000), torch.ones(50_000_000)
+    return 2 * 4 * 50_000_000 / min(seconds_of(lambda: other.copy_(one)) for _ in range(5))
 
 
 def sage(graph: Mapping[str, npt.NDArray[Any]], wanted: float, longest: float) -> dict[str, Any]:
@@ -206,32 +217,6 @@ def sage(graph: Mapping[str, npt.NDArray[Any]], wanted: float, longest: float) -
         aim.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     return {"rounds": step, "loss": reached, **clock.taken()}
-
-
-class Clock:
-    """Seconds, CPU seconds and the peak of memory in GB since it was made."""
-
-    def __init__(self) -> None:
-        # From here on the peak is counted anew.
-        Path("/proc/self/clear_refs").write_text("5")
-        self.memory, self.wall, self.cpu = _kilobytes("VmRSS"), time.monotonic(), time.process_time()
-
-    def taken(self) -> dict[str, float]:
-        seconds, cpu_seconds = time.monotonic() - self.wall, time.process_time() - self.cpu
-        peak_gb = (_kilobytes("VmHWM") - self.memory) / 1024**2
-        return {"seconds": seconds, "cpu_seconds": cpu_seconds, "peak_gb": peak_gb}
-
-
-def _kilobytes(name: str) -> int:
-    """Of this process; ``ru_maxrss`` would start with the peak of the parent."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return int(next(line for line in lines if line.startswith(name)).split()[1])
-
-
-def _seconds(call: Callable[[], Any]) -> float:
-    begin = time.monotonic()
-    call()
-    return time.monotonic() - begin
 
 
 def tweedie(margin: torch.Tensor, moved: torch.Tensor) -> torch.Tensor:

@@ -84,6 +84,7 @@ def main(users: int) -> None:
     seconds: dict[str, float] = defaultdict(float)
     bare = [trees_alone(hybrid, frame)]
     begin = last = time.monotonic()
+    cpu = time.process_time()
 
     def tell(step: str) -> None:
         nonlocal last
@@ -101,14 +102,17 @@ def main(users: int) -> None:
         categories = pa.table({"user_id": ["u"], "category": ["tea"], "influence": [1.0]})
         ScoreStore(Path(folder)).write(scored, categories, None, ties, dataset="random", model="koc/1", as_of=AS_OF)
     tell("writing")
-    took = time.monotonic() - begin
+    took, cpu = time.monotonic() - begin, time.process_time() - cpu
+    grown = time.process_time()
     bare.append(trees_alone(hybrid, frame))
+    trees_cpu = time.process_time() - grown
     for step, taken in seconds.items():
         print(f"{taken:7.1f} s  {step}")
     for trees in bare:
         print(f"{sum(trees.values()):7.1f} s  trees alone: {', '.join(f'{name} {s:.1f}' for name, s in trees.items())}")
     alone = float(np.mean([sum(trees.values()) for trees in bare]))
-    print(json.dumps({"seconds": took, "trees": alone, "times": took / alone, "peak_gb": _peak_gb()}))
+    report = {"seconds": took, "trees": alone, "times": took / alone, "peak_gb": _peak_gb()}
+    print(json.dumps(report | {"cpu_seconds": cpu, "trees_cpu": trees_cpu}))
 
 
 def trees_alone(hybrid: Hybrid, frame: Frame) -> dict[str, float]:
