@@ -39,7 +39,7 @@ OWN = {
 BLOCK_HELPERS, BLOCK_HELPED, BLOCK_DENSITY = 5, 4, 0.75
 """Smallest block that counts, and the share of its pairs that are there, each more than once."""
 
-BUYERS = 0.5
+BUYERS = 0.8
 """Share of the accounts of a family with orders from which it is the clientele of somebody who wins customers: they too come
 at once after a live show, answer one person and have bought once or twice. Puppets that all buy are paid for."""
 
