@@ -1,6 +1,6 @@
 """What changed from one batch of scores to the next: who entered and left the top, how far ranks moved, and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -98,8 +98,8 @@ def batch_diff(before: Batch, batch: Batch, top: int = TOP) -> Diff:
     row_then = {user: row for row, user in enumerate(then[:top].tolist())}
     rows_then = dict(zip(sorted(entered), before.rows_of(sorted(entered)).tolist(), strict=True)) | row_then
     rows_now = dict(zip(sorted(left), batch.rows_of(sorted(left)).tolist(), strict=True)) | row_now
-    told = _Told(before, batch)
-    moves = {user: told.moved(user, rows_then[user], rows_now[user]) for user in {*firsts, *firsts_before}}
+    told = _Told(before, batch, {user: (rows_then[user], rows_now[user]) for user in {*firsts, *firsts_before}})
+    moves = {user: told.moved(user) for user in told.rows}
     far = sorted(stayed, key=lambda user: (-abs(row_now[user] - row_then[user]), row_now[user]))
     far = [user for user in far if row_now[user] != row_then[user]][:MOVERS]
     sides = [moves[user].because for user in stayed]
@@ -120,19 +120,17 @@ def batch_diff(before: Batch, batch: Batch, top: int = TOP) -> Diff:
 
 
 class _Told:
-    """What two batches say of one person."""
+    """What two batches say of some people; ``rows``: user -> row in each, -1 where not in it."""
 
-    def __init__(self, before: Batch, batch: Batch) -> None:
-        self._pair = (before, batch)
+    def __init__(self, before: Batch, batch: Batch, rows: Mapping[str, tuple[int, int]]) -> None:
+        self._pair, self.rows = (before, batch), rows
         self._has = all(side in each.columns for each in self._pair for side in SIDES)
-        self._words = [("reason" in each.columns) for each in self._pair]
+        then, now = zip(*rows.values(), strict=True) if rows else ((), ())
+        self._reasons = (_reasons(before, then), _reasons(batch, now))
 
-    def moved(self, user: str, row_before: int, row: int) -> Moved:
-        rows = (row_before, row)
-        reasons = [
-            each.table(np.array([row]), ["reason"])["reason"][0].as_py() if has and row >= 0 else None
-            for each, row, has in zip(self._pair, rows, self._words, strict=True)
-        ]
+    def moved(self, user: str) -> Moved:
+        rows = self.rows[user]
+        reasons = [of.get(row) for of, row in zip(self._reasons, rows, strict=True)]
         ranks = [row + 1 if row >= 0 else None for row in rows]
         return Moved(user, ranks[0], ranks[1], self._because(rows), reasons[0], reasons[1])
 
@@ -144,6 +142,14 @@ class _Told:
             for side in SIDES
         }
         return None if any(np.isnan(value) for value in change.values()) else max(change, key=change.__getitem__)
+
+
+def _reasons(batch: Batch, rows: Sequence[int]) -> dict[int, str | None]:
+    """Row -> its reason, of those of ``rows`` that are in the batch; {} where it gives none."""
+    known = [row for row in rows if row >= 0]
+    if "reason" not in batch.columns:
+        return {}
+    return dict(zip(known, batch.table(np.array(known, np.int64), ["reason"])["reason"].to_pylist(), strict=True))
 
 
 def _ids(batch: Batch) -> NDArray[np.object_]:

@@ -56,6 +56,8 @@ def diff(
     from serving.outreach.suppressions import erased
     from serving.store.score_store import ScoreStore
 
+    if form is Format.CSV:
+        raise typer.BadParameter("a diff has several tables; use --format table or json")
     store = ScoreStore(scores or home / "scores")
     found = batch_diff(*store.pair(batch, before), top)
     with operations(home, database_url) as database, database.read() as connection:
@@ -63,8 +65,6 @@ def diff(
     if form is Format.JSON:
         print(json.dumps(asdict(found), ensure_ascii=False, indent=1))
         return
-    if form is Format.CSV:
-        raise typer.BadParameter("a diff has several tables; use --format table or json")
     _show(found)
 
 
