@@ -12,6 +12,7 @@ from training.frame import Frame
 from training.gnn import Gnn
 from training.gnn_fit import fit_gnn
 from training.matrix import Floats, Matrix
+from training.parallel import aside
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 from training.stack import Stack, fit_stack
@@ -111,13 +112,15 @@ def churn_view(
 def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn: bool) -> Hybrid:
     """All models on all rows; influence, churn: whether the dataset has evidence of influence, and orders."""
     columns = columns_of(panel.frames[0].matrix)
-    gnn, unseen = gnn_outputs(panel, columns, settings)
     ranker = ties = stack = leaving = None
-    if influence:
-        ranker, ties = ranker_view(panel, columns, settings), tie_view(panel, settings)
+    with aside(lambda: gnn_outputs(panel, columns, settings)) as network:
+        if influence:
+            ranker, ties = ranker_view(panel, columns, settings), tie_view(panel, settings)
+        if churn:
+            trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
+            leaving = calibrated(trees, odds, panel.churned[panel.churn_drawn])
+        gnn, unseen = network.result()
+    if ranker:
         given = {"lightgbm": ranker.unseen, **({"ties": ties.unseen} if ties else {}), "gnn": unseen[:, 0]}
         stack = stacked(given, panel)
-    if churn:
-        trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
-        leaving = calibrated(trees, odds, panel.churned[panel.churn_drawn])
     return Hybrid(ranker.model if ranker else None, ties.model if ties else None, gnn, stack, leaving)

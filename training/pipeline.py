@@ -55,6 +55,9 @@ def train(
         require_same_data(like, as_of.isoformat())
     evaluations = evaluate_all([timeline], settings, also=also)
     records = judge(evaluations, settings)
+    # First, since labels of the training dates read its ledger.
+    today = timeline.frame(as_of)
+    timeline.forget(as_of)
     folds = training_folds(timeline, as_of, settings)
     if like:
         require_same_data(like, as_of.isoformat(), fingerprint(folds))
@@ -64,7 +67,6 @@ def train(
     metrics = [record.to_dict() for record in records]
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
     progress("profile of features and scores")
-    today = timeline.frame(as_of)
     profile = Profile.of(today, hybrid.said(today))
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
