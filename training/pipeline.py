@@ -80,7 +80,9 @@ def fingerprint(folds: Sequence[Fold]) -> str:
         matrix, ties, labels = fold.frame.matrix, fold.frame.ties, fold.labels
         for names in (matrix.columns, matrix.users, ties.columns):
             digest.update("\n".join(names).encode())
-        for values in (matrix.x, ties.followers, ties.influencers, labels.influence, labels.follows):
+        for column in matrix.columns:
+            digest.update(matrix.column(column).tobytes())
+        for values in (ties.followers, ties.influencers, labels.influence, labels.follows):
             digest.update(values.tobytes())
         for start in range(0, len(ties), TIES_AT_ONCE):
             digest.update(ties.select(ties.columns, slice(start, start + TIES_AT_ONCE)).tobytes())
