@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from training.churn import ChurnModel, ChurnTrees, calibrated, fit_churn_trees
+from training.crossfit import Rows
 from training.folds import Panel
 from training.frame import Frame
 from training.gnn import Gnn
@@ -30,17 +31,22 @@ class Hybrid:
     stack: Stack | None
     churn: ChurnModel | None
 
-    def said(self, frame: Frame) -> "Said":
-        """What every model says of the users of a frame."""
-        gnn = self.gnn.outputs(frame)
-        views, follow_ups = {"gnn": gnn[:, 0]}, None
+    def said(self, frame: Frame, only: Rows | None = None) -> "Said":
+        """What every model says of the users of a frame.
+
+        only: (N,) to be told of these users alone and not of ties, most of which need not be asked about then.
+        """
+        some = slice(None) if only is None else only
+        views, follow_ups = {"gnn": self.gnn.outputs(frame)[some, 0]}, None
         if self.ranker:
-            views["lightgbm"] = self.ranker.margin(frame)
-        if self.ties:
+            views["lightgbm"] = self.ranker.margin(frame)[some]
+        if self.ties and only is None:
             follow_ups = self.ties.follow_ups(frame)
             views["ties"] = margin_of(frame, follow_ups)
+        elif self.ties:
+            views["ties"] = self.ties.margin(frame, rows=only)
         margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
-        return Said(views, margin, self.churn.probability(frame) if self.churn else None, follow_ups)
+        return Said(views, margin, self.churn.probability(frame)[some] if self.churn else None, follow_ups)
 
 
 @dataclass(frozen=True)

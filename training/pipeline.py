@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from features.tables import Tables
 from training.backtest import evaluate_all, judge
 from training.bundle import Bundle
@@ -20,6 +22,9 @@ from training.settings import TrainSettings
 from training.timeline import Timeline
 
 TIES_AT_ONCE = 500_000
+
+PROFILED = 50_000
+"""People, about, drawn of more, whose features and scores tell the distributions that later ones are compared with."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,8 @@ def train(
     metrics = [record.to_dict() for record in records]
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
     progress("profile of features and scores")
-    profile = Profile.of(today, hybrid.said(today))
+    some = np.random.default_rng(settings.seed).random(len(today.users)) < PROFILED / max(PROFILED, len(today.users))
+    profile = Profile.of(today, hybrid.said(today, some), some)
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
 

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from training.crossfit import Rows
 from training.frame import Frame
 from training.hybrid import Said
 from training.matrix import Floats
@@ -55,9 +56,9 @@ class Profile:
     columns: Mapping[str, Bins]
 
     @classmethod
-    def of(cls, frame: Frame, said: Said) -> "Profile":
-        """frame: that of the date of training; said: what the model says of it."""
-        return cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said)})
+    def of(cls, frame: Frame, said: Said, rows: Rows | None = None) -> "Profile":
+        """frame: that of the date of training; said: what the model says of it, or of its ``rows`` (N,) alone."""
+        return cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said, rows)})
 
     def drift(self, frame: Frame, said: Said) -> list[dict[str, object]]:
         """One row per column of the profile that ``frame`` has, the most shifted first.
@@ -131,11 +132,12 @@ def limit_of(then: npt.ArrayLike, now: npt.ArrayLike, columns: int) -> float:
     return max(SHIFTED, float(chance))
 
 
-def _columns(frame: Frame, said: Said) -> Iterator[tuple[str, str, Floats]]:
-    """Name, kind and (N,) values, one column after the other, so that they need not fit."""
+def _columns(frame: Frame, said: Said, rows: Rows | None = None) -> Iterator[tuple[str, str, Floats]]:
+    """Name, kind and values of each column, one after the other, so that they need not fit."""
+    some = slice(None) if rows is None else rows
     for name in frame.matrix.columns:
-        yield name, "feature", frame.matrix.column(name)
+        yield name, "feature", frame.matrix.column(name)[some]
     if said.margin is not None:
         yield KOC_SCORE, "score", np.exp(said.margin)
     if said.churn is not None:
-        yield CHURN, "score", np.where(frame.churn_population, said.churn, np.nan)
+        yield CHURN, "score", np.where(frame.churn_population[some], said.churn, np.nan)
