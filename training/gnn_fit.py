@@ -44,7 +44,7 @@ def fit_gnn(
     of the users of all frames, one frame after the other. without: see `Gnn`.
     """
     torch.manual_seed(settings.seed)
-    # Of batches so small a second thread takes a twentieth off, and trees that are fitted beside can use it.
+    # Of batches so small a second thread takes a tenth off at most, and trees that are fitted beside can use it.
     torch.set_num_threads(1)
     columns = tuple(columns)
     carried = carried_columns(columns, frames[0].windows)
