@@ -15,7 +15,7 @@ from features.simulate.settings import MarketSettings
 from tests.paths import REPO
 
 USERS, TAUGHT = 1_000_000, 10_000
-MARKET = MarketSettings(users=USERS, follows_per_user=8.0, orders_per_year=17.0, society=None)
+MARKET = MarketSettings(users=USERS, follows_per_user=9.2, orders_per_year=17.0, society=None)
 """Enough for 10 M orders and 10 M ties; the model learns on a small market of the same kind."""
 
 MINUTES, MEMORY_GB = 10, 8
