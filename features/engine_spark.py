@@ -32,6 +32,8 @@ SETTINGS: Mapping[str, str] = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     # Overflow and unreadable text stop the run, as they do on the embedded engine, instead of becoming null.
     "spark.sql.ansi.enabled": "true",
+    # What models read comes to this process, however large it is.
+    "spark.driver.maxResultSize": "0",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
