@@ -15,9 +15,9 @@ from serving.nearness import KOC_TIERS, hops_to_koc
 from serving.store.schemas import TIES_SCHEMA
 from serving.value_columns import outlook
 from training.explain import reason_contributions, say_reasons, side_sums
-from training.frame import Frame, Places
+from training.frame import Frame
 from training.hybrid import Hybrid, Said
-from training.matrix import Floats, Matrix
+from training.matrix import Floats, Matrix, Places
 from training.tie_model import summed
 
 EXPLAINED = 10_000

@@ -19,6 +19,7 @@ from training.intervals import Evaluation, Record, bootstrap_records
 from training.judged import SERVED, about_users
 from training.matrix import Floats
 from training.metrics import Task
+from training.parallel import aside
 from training.ranker import Ranker
 from training.settings import TrainSettings
 from training.tie_model import TieModel
@@ -59,40 +60,48 @@ def evaluate(
     panel = Panel.of(training_folds(timeline, as_of, settings), settings)
     truth = timeline.labels(as_of)
     own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
-    timeline.progress(f"{as_of:%Y-%m-%d}: graph network")
-    gnn, unseen = gnn_outputs(panel, columns, settings)
-    said = gnn.outputs(frame)
     found: dict[Task, Evaluation] = {}
-    if timeline.has_influence:
-        timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
-        scores = koc_baselines(frame.matrix, horizon)
-        opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
-        alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
-        if ties := tie_view(panel, settings):
-            opinions["ties"] = Opinion.of(ties, frame)
-        opinions["gnn"] = Opinion(said[:, 0], unseen[:, 0])
-        scores |= {"lightgbm_own": alone.said, **{model: opinion.said for model, opinion in opinions.items()}}
-        scores[SERVED] = _stacked(opinions, panel)
-        if ablations:
-            timeline.progress(f"{as_of:%Y-%m-%d}: ablations")
-            scores |= _ablations(panel, frame, opinions, alone, settings)
-        counted = np.where(truth.people_moved >= at_least, truth.influence, 0.0)
-        found["koc"] = Evaluation(name, as_of, frame.users, counted, scores, about)
-    if timeline.has_churn:
-        timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
-        of, learned, left = frame.churn_population, panel.churn_known[panel.drawn], panel.churned[panel.churn_drawn]
-        scores = {model: score[of] for model, score in churn_baselines(frame.matrix, horizon).items()}
-        values, seen = churn_view(panel, columns, settings)
-        standings, ranked = churn_view(panel, columns, settings, standing=True)
-        less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
-        scores["lightgbm_own"] = calibrated([less], [less_seen], left).probability(frame)[of]
-        scores["lightgbm"] = calibrated([values], [seen], left).probability(frame)[of]
-        network = fit_calibration(probability_of(unseen[learned, 1]), left)
-        scores["gnn"] = network.apply(probability_of(said[of, 1]))
-        scores[SERVED] = calibrated([values, standings], [seen, ranked], left).probability(frame)[of]
-        told = {name: values[of] for name, values in about.items()}
-        found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores, told)
+    with aside(lambda: _network(panel, frame, columns, settings)) as network:
+        if timeline.has_influence:
+            timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
+            scores = koc_baselines(frame.matrix, horizon)
+            opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
+            alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
+            if ties := tie_view(panel, settings):
+                opinions["ties"] = Opinion.of(ties, frame)
+            opinions["gnn"], _ = network.result()
+            scores |= {"lightgbm_own": alone.said, **{model: opinion.said for model, opinion in opinions.items()}}
+            scores[SERVED] = _stacked(opinions, panel)
+            if ablations:
+                timeline.progress(f"{as_of:%Y-%m-%d}: ablations")
+                scores |= _ablations(panel, frame, opinions, alone, settings)
+            counted = np.where(truth.people_moved >= at_least, truth.influence, 0.0)
+            found["koc"] = Evaluation(name, as_of, frame.users, counted, scores, about)
+        if timeline.has_churn:
+            timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
+            of, learned, left = frame.churn_population, panel.churn_known[panel.drawn], panel.churned[panel.churn_drawn]
+            scores = {model: score[of] for model, score in churn_baselines(frame.matrix, horizon).items()}
+            values, seen = churn_view(panel, columns, settings)
+            standings, ranked = churn_view(panel, columns, settings, standing=True)
+            less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
+            scores["lightgbm_own"] = calibrated([less], [less_seen], left).probability(frame)[of]
+            scores["lightgbm"] = calibrated([values], [seen], left).probability(frame)[of]
+            _, odds = network.result()
+            calibration = fit_calibration(probability_of(odds.unseen[learned]), left)
+            scores["gnn"] = calibration.apply(probability_of(odds.said[of]))
+            scores[SERVED] = calibrated([values, standings], [seen, ranked], left).probability(frame)[of]
+            told = {name: values[of] for name, values in about.items()}
+            found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores, told)
     return found
+
+
+def _network(
+    panel: Panel, frame: Frame, columns: Sequence[str], settings: TrainSettings, without: Sequence[str] = ()
+) -> tuple[Opinion, Opinion]:
+    """The graph network of influence, and its log-odds of churn."""
+    gnn, unseen = gnn_outputs(panel, columns, settings, without)
+    said = gnn.outputs(frame)
+    return Opinion(said[:, 0], unseen[:, 0]), Opinion(said[:, 1], unseen[:, 1])
 
 
 def _stacked(opinions: Mapping[str, Opinion], panel: Panel) -> Floats:
@@ -108,18 +117,17 @@ def _ablations(
     strength = {column for block in OF_USERS for column in block.columns(frame.windows)}
     plain = tuple(column for column in columns if column not in strength)
 
-    def network(columns: Sequence[str], without: str) -> Opinion:
-        gnn, unseen = gnn_outputs(panel, columns, settings, (without,))
-        return Opinion(gnn.outputs(frame)[:, 0], unseen[:, 0])
-
-    weaker = {"lightgbm": Opinion.of(ranker_view(panel, plain, settings), frame), "gnn": network(plain, "strength")}
-    if ties := tie_view(panel, settings, OF_TIES):
-        weaker["ties"] = Opinion.of(ties, frame)
+    reads = {"strength": plain, "ties": own, "items": columns}
+    with aside(lambda: {kind: _network(panel, frame, of, settings, (kind,))[0] for kind, of in reads.items()}) as networks:
+        weaker = {"lightgbm": Opinion.of(ranker_view(panel, plain, settings), frame)}
+        if ties := tie_view(panel, settings, OF_TIES):
+            weaker["ties"] = Opinion.of(ties, frame)
+        gnn = networks.result()
     parts = {
         "gnn": {model: opinion for model, opinion in opinions.items() if model != "gnn"},
-        "ties": {"lightgbm": alone, "gnn": network(own, "ties")},
-        "strength": weaker,
-        "items": {**opinions, "gnn": network(columns, "items")},
+        "ties": {"lightgbm": alone, "gnn": gnn["ties"]},
+        "strength": {**weaker, "gnn": gnn["strength"]},
+        "items": {**opinions, "gnn": gnn["items"]},
     }
     return {f"{SERVED}-without-{part}": _stacked(rest, panel) for part, rest in parts.items()}
 

@@ -1,7 +1,7 @@
 """The churn model: calibrated probability that a recent buyer orders nothing within the horizon."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import lightgbm
 import numpy as np
@@ -13,6 +13,7 @@ from training.calibrate import Calibration, fit_calibration
 from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.matrix import Floats
+from training.roomy import let_go, roomy
 from training.settings import TrainSettings
 
 
@@ -30,8 +31,11 @@ class ChurnTrees:
 
     def odds(self, frame: Frame) -> Floats:
         """(N,) log-odds of no order; they mean something for members of the frame's churn population."""
-        x = inputs(frame, self.columns, self.standing)
-        odds: Floats = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
+        matrix, odds = frame.matrix, np.empty(len(frame.users))
+        if self.standing:
+            matrix = replace(matrix, x=standings(frame, self.columns), columns=self.columns)
+        for rows, x in matrix.parts(self.columns):
+            odds[rows] = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
         return odds
 
 
@@ -47,21 +51,24 @@ class ChurnModel:
         return self.calibration.apply(probability_of(np.mean([trees.odds(frame) for trees in self.trees], axis=0)))
 
 
-def inputs(frame: Frame, columns: Sequence[str], standing: bool, rows: Rows | None = None) -> npt.NDArray[np.float32]:
-    """(N, F) values, or for members of the churn population their percentile among its known values, 0 to 1, else nan.
+def standings(frame: Frame, columns: Sequence[str], rows: Rows | None = None) -> npt.NDArray[np.float32]:
+    """(N, F) percentile of members of the churn population among its known values, 0 to 1, else nan; `roomy`.
 
     rows: (N,) to be told of these users only, (rows.sum(), F).
     """
+    buyers = frame.churn_population
     asked = np.ones(len(frame.users), bool) if rows is None else rows
-    x = frame.matrix.select(columns, asked)
-    if standing:
-        buyers, among = frame.matrix.select(columns, frame.churn_population), frame.churn_population[asked]
-        for column in range(len(columns)):
-            x[:, column] = np.where(among, _percentile(x[:, column], buyers[:, column]), np.nan)
+    among = buyers[asked]
+    x = roomy((len(columns), len(among))).T
+    for index, column in enumerate(columns):
+        values = frame.matrix.column(column)
+        x[:, index] = np.nan
+        x[among, index] = _percentile(values[asked & buyers], values[buyers])
+    let_go(x)
     return x
 
 
-def _percentile(x: npt.NDArray[np.float32], of: npt.NDArray[np.float32]) -> Floats:
+def _percentile(x: Floats, of: Floats) -> Floats:
     """x: (n,), each one of the known values ``of``, or nan. (n,) mean rank of equal ones over their number; nan of nan."""
     known, times = np.unique(of[~np.isnan(of)], return_counts=True)
     percentile = np.append((np.cumsum(times) - (times - 1) / 2) / max(1, times.sum()), np.nan)
@@ -97,7 +104,8 @@ def fit_churn_trees(
             f"no {kind} among {len(churned):,} training rows, or in one group of people only; choose another horizon, or "
             "earlier dates"
         )
-    x = np.concatenate([inputs(frame, columns, standing, of) for frame, of in zip(frames, rows, strict=True)])
+    given = zip(frames, rows, strict=True)
+    x = np.concatenate([standings(one, columns, of) if standing else one.matrix.select(columns, of) for one, of in given])
 
     boosters = fit_boosters(x, churned.astype(np.float64), groups, columns, settings, {"objective": "binary"})
     return ChurnTrees(tuple(columns), boosters, standing), unseen_margins(boosters, x, groups)

@@ -25,7 +25,7 @@ def reason_contributions(hybrid: Hybrid, frame: Frame, said: Said, rows: Sequenc
     stack, ranker = hybrid.stack, hybrid.ranker
     if stack is None or ranker is None:
         raise TypeError("a model without evidence of influence has no reasons")
-    x = frame.matrix.select(ranker.columns)[list(rows)]
+    x = frame.matrix.select(ranker.columns, np.array(rows, np.int64))
     parts = [ranker.contributions(x[start : start + ROWS_AT_ONCE]) for start in range(0, len(x), ROWS_AT_ONCE)]
     single = np.concatenate(parts) if parts else np.empty((0, len(ranker.columns) + 1))
     grouped = np.zeros((len(x), len(REASONS) + 1))

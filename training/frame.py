@@ -15,10 +15,8 @@ from features.lookback import since_lookback
 from features.snapshot import Snapshot
 from features.tie_table import ENDS
 from features.user_table import UserTable
-from training.matrix import Floats, Matrix, among, to_matrix
+from training.matrix import Floats, Matrix, Places, among, to_matrix
 from training.roomy import let_go, roomy
-
-Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The graph network: influence and churn of a user from own features and from those carried along the paths of the graph."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from training.frame import Frame
 from training.graph import build_graph
 from training.matrix import Floats
 from training.propagate import propagate
+from training.roomy import let_go, roomy
 
 CARRIED = (
     "acts_{w}",
@@ -41,6 +42,9 @@ LIMIT = 10.0
 """Margins stay within this of the log of the mean, so that one user of an unseen kind cannot be worth a market."""
 
 ROWS_AT_ONCE = 65_536
+
+Inputs = Iterator[tuple[slice, torch.Tensor, torch.Tensor]]
+"""Rows, their (n, F) own features and (n, paths x C) carried ones."""
 
 
 class Network(nn.Module):
@@ -87,18 +91,16 @@ class Scaling:
     spread: Floats
 
     @classmethod
-    def of(cls, *frames: npt.NDArray[np.float32]) -> "Scaling":
-        """frames: (N, F) each, training rows, nan where unknown."""
-        width = frames[0].shape[1]
-        centre, spread = np.zeros(width), np.ones(width)
-        # One feature at a time: all at once would hold the rows several times over in twice the precision.
-        for column in range(width):
-            logs = _signed_log(np.concatenate([x[:, column] for x in frames]))
+    def of(cls, features: Iterable[npt.NDArray[np.floating]]) -> "Scaling":
+        """features: one after the other, so that they need not fit, (N,) of the training rows each, nan where unknown."""
+        found = []
+        for values in features:
+            logs = _signed_log(values)
             logs = logs[~np.isnan(logs)]
-            if len(logs):
-                centre[column] = logs.mean()
-                spread[column] = logs.std() if logs.std() > 1e-6 else 1.0
-        return cls(centre, spread)
+            spread = logs.std() if len(logs) else 0.0
+            found.append((logs.mean() if len(logs) else 0.0, spread if spread > 1e-6 else 1.0))
+        centres, spreads = np.array(found, np.float64).reshape(-1, 2).T
+        return cls(centres, spreads)
 
     def apply(self, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """(N, F) within 4 standard deviations."""
@@ -108,7 +110,7 @@ class Scaling:
         return scaled
 
 
-def _signed_log(x: npt.NDArray[np.float32]) -> Floats:
+def _signed_log(x: npt.NDArray[np.floating]) -> Floats:
     wide = x.astype(np.float64)
     logs: Floats = np.sign(wide) * np.log1p(np.abs(wide))
     return logs
@@ -131,8 +133,8 @@ class Gnn:
     means: Floats
     network: Network
 
-    def inputs(self, frame: Frame) -> tuple[torch.Tensor, torch.Tensor]:
-        """(N, F) own features and (N, paths x C) carried ones."""
+    def inputs(self, frame: Frame) -> Inputs:
+        """Of each part of the users."""
         graph = build_graph(frame, self.without)
         return inputs(frame, graph, self.columns, self.carried, self.paths, self.hops, self.scaling)
 
@@ -141,7 +143,10 @@ class Gnn:
 
         groups: (N,) of the frame's users, to let only the member speak that has not seen them.
         """
-        return self.of_inputs(*self.inputs(frame), groups)
+        found = np.empty((len(frame.users), 2))
+        for rows, own, carried in self.inputs(frame):
+            found[rows] = self.of_inputs(own, carried, None if groups is None else groups[rows])
+        return found
 
     def margin(self, frame: Frame) -> Floats:
         """(N,) log of expected influence."""
@@ -202,10 +207,20 @@ def inputs(
     paths: tuple[str, ...],
     hops: int,
     scaling: Scaling,
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """(N, F) scaled own features, and (N, paths x C) what the paths carry; 0 for paths that this graph does not have."""
-    own = torch.from_numpy(scaling.apply(frame.matrix.select(columns)))
-    state = own[:, [columns.index(column) for column in carried]]
-    known = propagate(graph, state, hops)
-    nothing = torch.zeros_like(state)
-    return own, torch.cat([known.get(path, nothing) for path in paths] or [own[:, :0]], dim=1)
+) -> Inputs:
+    """Rows, (n, F) scaled own features, and (n, paths x C) what paths carry; 0 for those that this graph does not have."""
+    places = [columns.index(column) for column in carried]
+    state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(carried))
+    far = roomy((len(paths), *state.shape))
+    missing = set(range(len(paths)))
+    for path, found in propagate(graph, torch.from_numpy(state), hops):
+        if path in paths:
+            far[paths.index(path)] = found.numpy()
+            missing.discard(paths.index(path))
+    far[[*missing]] = 0
+    let_go(far)
+    for rows, x in frame.matrix.parts(columns):
+        # One path after the other in each row.
+        beside = np.ascontiguousarray(far[:, rows].swapaxes(0, 1)).reshape(len(x), -1)
+        let_go(far)
+        yield rows, torch.from_numpy(scaling.apply(x)), torch.from_numpy(beside)

@@ -44,10 +44,11 @@ def fit_gnn(
     of the users of all frames, one frame after the other. without: see `Gnn`.
     """
     torch.manual_seed(settings.seed)
-    torch.set_num_threads(settings.threads)
+    # Of batches so small a second thread takes a tenth off at most, and trees that are fitted beside can use it.
+    torch.set_num_threads(1)
     columns = tuple(columns)
     carried = carried_columns(columns, frames[0].windows)
-    scaling = Scaling.of(*(frame.matrix.select(columns) for frame in frames))
+    scaling = Scaling.of(np.concatenate([frame.matrix.column(name) for frame in frames]) for name in columns)
     # One kind on its own would repeat all ties together.
     without = (*without, *(("kinds",) if len(kinds_of(frames)) < 2 else ()))
     every = [paths(edge_types(frame, without), settings.hops) for frame in frames]
@@ -58,9 +59,10 @@ def fit_gnn(
     start = 0
     # One graph at a time, read into its place: all of them and two copies of what they carry would not fit.
     for frame in frames:
-        of = slice(start, start := start + len(frame.users))
         graph = build_graph(frame, without)
-        own[of], far[of] = inputs(frame, graph, columns, carried, named, settings.hops, scaling)
+        for _, near, beyond in inputs(frame, graph, columns, carried, named, settings.hops, scaling):
+            of = slice(start, start := start + len(near))
+            own[of], far[of] = near, beyond
     network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)
     left = torch.from_numpy(churned.astype(np.float32))[:, None].expand(-1, settings.groups)
     # What each member may learn from: nothing of its own group, not even the mean, and of churn only where it is known.

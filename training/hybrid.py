@@ -7,11 +7,13 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from training.churn import ChurnModel, ChurnTrees, calibrated, fit_churn_trees
+from training.crossfit import Rows
 from training.folds import Panel
 from training.frame import Frame
 from training.gnn import Gnn
 from training.gnn_fit import fit_gnn
 from training.matrix import Floats, Matrix
+from training.parallel import aside
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 from training.stack import Stack, fit_stack
@@ -29,17 +31,22 @@ class Hybrid:
     stack: Stack | None
     churn: ChurnModel | None
 
-    def said(self, frame: Frame) -> "Said":
-        """What every model says of the users of a frame."""
-        gnn = self.gnn.outputs(frame)
-        views, follow_ups = {"gnn": gnn[:, 0]}, None
+    def said(self, frame: Frame, only: Rows | None = None) -> "Said":
+        """What every model says of the users of a frame.
+
+        only: (N,) to be told of these users alone and not of ties, most of which need not be asked about then.
+        """
+        some = slice(None) if only is None else only
+        views, follow_ups = {"gnn": self.gnn.outputs(frame)[some, 0]}, None
         if self.ranker:
-            views["lightgbm"] = self.ranker.margin(frame)
-        if self.ties:
+            views["lightgbm"] = self.ranker.margin(frame)[some]
+        if self.ties and only is None:
             follow_ups = self.ties.follow_ups(frame)
             views["ties"] = margin_of(frame, follow_ups)
+        elif self.ties:
+            views["ties"] = self.ties.margin(frame, rows=only)
         margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
-        return Said(views, margin, self.churn.probability(frame) if self.churn else None, follow_ups)
+        return Said(views, margin, self.churn.probability(frame)[some] if self.churn else None, follow_ups)
 
 
 @dataclass(frozen=True)
@@ -111,13 +118,15 @@ def churn_view(
 def fit_hybrid(panel: Panel, settings: TrainSettings, *, influence: bool, churn: bool) -> Hybrid:
     """All models on all rows; influence, churn: whether the dataset has evidence of influence, and orders."""
     columns = columns_of(panel.frames[0].matrix)
-    gnn, unseen = gnn_outputs(panel, columns, settings)
     ranker = ties = stack = leaving = None
-    if influence:
-        ranker, ties = ranker_view(panel, columns, settings), tie_view(panel, settings)
+    with aside(lambda: gnn_outputs(panel, columns, settings)) as network:
+        if influence:
+            ranker, ties = ranker_view(panel, columns, settings), tie_view(panel, settings)
+        if churn:
+            trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
+            leaving = calibrated(trees, odds, panel.churned[panel.churn_drawn])
+        gnn, unseen = network.result()
+    if ranker:
         given = {"lightgbm": ranker.unseen, **({"ties": ties.unseen} if ties else {}), "gnn": unseen[:, 0]}
         stack = stacked(given, panel)
-    if churn:
-        trees, odds = zip(*(churn_view(panel, columns, settings, standing=kind) for kind in (False, True)), strict=True)
-        leaving = calibrated(trees, odds, panel.churned[panel.churn_drawn])
     return Hybrid(ranker.model if ranker else None, ties.model if ties else None, gnn, stack, leaving)

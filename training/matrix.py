@@ -1,6 +1,6 @@
 """A user table in memory: ids and a float matrix, sorted by user."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 from features.blocks.block import Scope
 from features.engine import Engine
 from features.user_table import UserTable
+from training.roomy import let_go, roomy
 
 Floats = npt.NDArray[np.float64]
+Places = npt.NDArray[np.int64]
 CELLS_AT_ONCE = 30_000_000
 
 
@@ -21,8 +23,8 @@ CELLS_AT_ONCE = 30_000_000
 class Matrix:
     """Features of users at one date.
 
-    ``users``: (N,) ids, ascending; ``x``: (N, F) float32, nan where unknown; ``columns``: (F,) names; ``scopes``:
-    scope -> its columns.
+    ``users``: (N,) ids, ascending; ``x``: (N, F) float32, nan where unknown, `roomy` with one column after the other, read
+    by the methods; ``columns``: (F,) names; ``scopes``: scope -> its columns.
     """
 
     users: npt.NDArray[np.object_]
@@ -30,14 +32,30 @@ class Matrix:
     columns: tuple[str, ...]
     scopes: Mapping[Scope, tuple[str, ...]]
 
-    def select(self, columns: Sequence[str], rows: npt.NDArray[np.bool_] | slice = slice(None)) -> npt.NDArray[np.float32]:
-        """(N, len(columns)) in the order asked for; rows: some of the users, in their order."""
+    def select(
+        self, columns: Sequence[str], rows: npt.NDArray[np.bool_] | Places | slice = slice(None)
+    ) -> npt.NDArray[np.float32]:
+        """(n, len(columns)) in the order asked for; rows: some of the users, as a mask in their order."""
         place = {column: index for index, column in enumerate(self.columns)}
-        return self.x[rows][:, [place[column] for column in columns]]
+        some = np.flatnonzero(rows) if isinstance(rows, np.ndarray) and rows.dtype == bool else rows
+        read = np.empty((len(self.users[some]), len(columns)), np.float32)
+        for index, column in enumerate(columns):
+            read[:, index] = self.x[some, place[column]]
+        let_go(self.x)
+        return read
+
+    def parts(self, columns: Sequence[str]) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Rows and what `select` gives of them, so many at a time that they fit into memory where all would not."""
+        step = max(1, CELLS_AT_ONCE // max(1, len(columns)))
+        for start in range(0, len(self.users), step):
+            rows = slice(start, start + step)
+            yield rows, self.select(columns, rows)
 
     def column(self, name: str) -> Floats:
         """(N,) of one feature."""
-        return self.x[:, self.columns.index(name)].astype(np.float64)
+        values = self.x[:, self.columns.index(name)].astype(np.float64)
+        let_go(self.x)
+        return values
 
     def __contains__(self, column: str) -> bool:
         return column in self.columns
@@ -47,7 +65,7 @@ def to_matrix(table: UserTable, engine: Engine) -> Matrix:
     """Read a user table into memory, sorted by user so that nothing depends on the order of rows."""
     columns = tuple(column for names in table.columns.values() for column in names)
     users = _ids(engine.to_arrow(table.table.select("user_id").order_by("user_id"))["user_id"])
-    x = np.empty((len(users), len(columns)), np.float32)
+    x = roomy((len(columns), len(users))).T
     # A few columns of a large table at a time, so that its rows are never all in memory twice.
     width = max(1, CELLS_AT_ONCE // max(1, len(users)))
     for start in range(0, len(columns), width):
@@ -56,6 +74,7 @@ def to_matrix(table: UserTable, engine: Engine) -> Matrix:
         rows = engine.to_arrow(table.table.select("user_id", **floats).order_by("user_id"))
         for index, column in enumerate(some, start):
             x[:, index] = rows[column].to_numpy()
+    let_go(x)
     return Matrix(users, x, columns, table.columns)
 
 

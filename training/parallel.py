@@ -1,7 +1,8 @@
 """Several models fitted at the same time, each on one thread."""
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Job = TypeVar("Job")
@@ -16,3 +17,13 @@ def fit_each(fit: Callable[[Job], Fitted], jobs: Sequence[Job], threads: int) ->
     """
     with ThreadPoolExecutor(max_workers=threads) as pool:
         return list(pool.map(fit, jobs))
+
+
+@contextmanager
+def aside(fit: Callable[[], Fitted]) -> Iterator[Future[Fitted]]:
+    """``fit`` on a thread of its own while the block goes on, which asks for its result or error when it needs them.
+
+    For a model that leaves cores idle, such as a graph network of small batches, beside trees that use them.
+    """
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(fit)

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import numpy as np
+
 from features.tables import Tables
 from training.backtest import evaluate_all, judge
 from training.bundle import Bundle
@@ -20,6 +22,9 @@ from training.settings import TrainSettings
 from training.timeline import Timeline
 
 TIES_AT_ONCE = 500_000
+
+PROFILED = 50_000
+"""People, about, drawn of more, whose features and scores tell the distributions that later ones are compared with."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,9 @@ def train(
         require_same_data(like, as_of.isoformat())
     evaluations = evaluate_all([timeline], settings, also=also)
     records = judge(evaluations, settings)
+    # First, since labels of the training dates read its ledger.
+    today = timeline.frame(as_of)
+    timeline.forget(as_of)
     folds = training_folds(timeline, as_of, settings)
     if like:
         require_same_data(like, as_of.isoformat(), fingerprint(folds))
@@ -64,8 +72,8 @@ def train(
     metrics = [record.to_dict() for record in records]
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
     progress("profile of features and scores")
-    today = timeline.frame(as_of)
-    profile = Profile.of(today, hybrid.said(today))
+    some = np.random.default_rng(settings.seed).random(len(today.users)) < PROFILED / max(PROFILED, len(today.users))
+    profile = Profile.of(today, hybrid.said(today, some), some)
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
 
@@ -78,7 +86,9 @@ def fingerprint(folds: Sequence[Fold]) -> str:
         matrix, ties, labels = fold.frame.matrix, fold.frame.ties, fold.labels
         for names in (matrix.columns, matrix.users, ties.columns):
             digest.update("\n".join(names).encode())
-        for values in (matrix.x, ties.followers, ties.influencers, labels.influence, labels.follows):
+        for column in matrix.columns:
+            digest.update(matrix.column(column).tobytes())
+        for values in (ties.followers, ties.influencers, labels.influence, labels.follows):
             digest.update(values.tobytes())
         for start in range(0, len(ties), TIES_AT_ONCE):
             digest.update(ties.select(ties.columns, slice(start, start + TIES_AT_ONCE)).tobytes())

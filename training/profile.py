@@ -6,7 +6,7 @@ freedom times 1/n + 1/m: Yurdakul, Statistical Properties of Population Stabilit
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import chi2
 
+from training.crossfit import Rows
 from training.frame import Frame
 from training.hybrid import Said
 from training.matrix import Floats
@@ -55,9 +56,9 @@ class Profile:
     columns: Mapping[str, Bins]
 
     @classmethod
-    def of(cls, frame: Frame, said: Said) -> "Profile":
-        """frame: that of the date of training; said: what the model says of it."""
-        return cls({name: Bins.of(kind, values) for name, (kind, values) in _columns(frame, said).items()})
+    def of(cls, frame: Frame, said: Said, rows: Rows | None = None) -> "Profile":
+        """frame: that of the date of training; said: what the model says of it, or of its ``rows`` (N,) alone."""
+        return cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said, rows)})
 
     def drift(self, frame: Frame, said: Said) -> list[dict[str, object]]:
         """One row per column of the profile that ``frame`` has, the most shifted first.
@@ -70,14 +71,16 @@ class Profile:
         unknown_then  float64  share of people without a value, 0 to 1, at the date of training
         unknown_now   float64
         """
-        found = _columns(frame, said)
-        names = [name for name in self.columns if name in found]
+        counts = {
+            name: counted(self.columns[name].edges, values)
+            for name, _, values in _columns(frame, said)
+            if name in self.columns
+        }
         rows = []
-        for name in names:
-            bins, values = self.columns[name], found[name][1]
-            now = np.array(counted(bins.edges, values))
+        for name in (name for name in self.columns if name in counts):
+            bins, now = self.columns[name], np.array(counts[name])
             then = np.array(bins.counts)
-            index, limit = psi(then, now), limit_of(then, now, len(names))
+            index, limit = psi(then, now), limit_of(then, now, len(counts))
             rows.append(
                 {
                     "column": name,
@@ -129,11 +132,12 @@ def limit_of(then: npt.ArrayLike, now: npt.ArrayLike, columns: int) -> float:
     return max(SHIFTED, float(chance))
 
 
-def _columns(frame: Frame, said: Said) -> dict[str, tuple[str, Floats]]:
-    matrix = frame.matrix
-    found = {name: ("feature", matrix.x[:, place].astype(np.float64)) for place, name in enumerate(matrix.columns)}
+def _columns(frame: Frame, said: Said, rows: Rows | None = None) -> Iterator[tuple[str, str, Floats]]:
+    """Name, kind and values of each column, one after the other, so that they need not fit."""
+    some = slice(None) if rows is None else rows
+    for name in frame.matrix.columns:
+        yield name, "feature", frame.matrix.column(name)[some]
     if said.margin is not None:
-        found[KOC_SCORE] = ("score", np.exp(said.margin))
+        yield KOC_SCORE, "score", np.exp(said.margin)
     if said.churn is not None:
-        found[CHURN] = ("score", np.where(frame.churn_population, said.churn, np.nan))
-    return found
+        yield CHURN, "score", np.where(frame.churn_population[some], said.churn, np.nan)

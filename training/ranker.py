@@ -30,8 +30,9 @@ class Ranker:
 
     def margin(self, frame: Frame) -> Floats:
         """(N,) mean raw margin of the frame's users, the log of expected influence; it orders users."""
-        x = frame.matrix.select(self.columns)
-        margins: Floats = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
+        margins = np.empty(len(frame.users))
+        for rows, x in frame.matrix.parts(self.columns):
+            margins[rows] = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
         return margins
 
     def contributions(self, x: npt.NDArray[np.float32]) -> Floats:

@@ -2,6 +2,7 @@
 
 import mmap
 import tempfile
+from math import prod
 
 import numpy as np
 import numpy.typing as npt
@@ -9,10 +10,10 @@ import numpy.typing as npt
 CELLS_IN_MEMORY = 20_000_000
 
 
-def roomy(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """(rows, columns) float32 to be filled: in memory up to ``CELLS_IN_MEMORY`` cells, beyond in the folder of temporary
+def roomy(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
+    """``shape`` of float32 to be filled: in memory up to ``CELLS_IN_MEMORY`` cells, beyond in the folder of temporary
     files, of which the system keeps in memory what it has room for."""
-    if shape[0] * shape[1] <= CELLS_IN_MEMORY:
+    if prod(shape) <= CELLS_IN_MEMORY:
         return np.empty(shape, np.float32)
     with tempfile.TemporaryFile(prefix="koc-") as file:
         # The file has no name and stays until the array goes, so even a killed run leaves nothing behind.

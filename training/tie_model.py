@@ -16,8 +16,8 @@ from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
 from training.boosters import fit_boosters
 from training.crossfit import Groups, Rows
-from training.frame import Frame, Places, Ties
-from training.matrix import Floats
+from training.frame import Frame, Ties
+from training.matrix import Floats, Places
 from training.ranker import TWEEDIE
 from training.settings import TrainSettings
 

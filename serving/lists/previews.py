@@ -19,6 +19,9 @@ from serving.store.filters import REACHABLE, Filters
 LOOK_SECONDS = 1.0
 """Between two looks at whether suppressions have changed."""
 
+OLDEST_SECONDS = 2.0
+"""What is known may be so old while one request looks; then all wait for the database, or tell that it does not answer."""
+
 STALE_SECONDS = 60.0
 """After which they are read again even so, since some begin and end by themselves."""
 
@@ -33,7 +36,7 @@ class Previews:
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str | None], Rows] = {}
         self._token: tuple[object, ...] = ()
-        self._looked = self._read = -np.inf
+        self._looked = self._looks = self._read = -np.inf
 
     def best(
         self,
@@ -66,9 +69,16 @@ class Previews:
 
     def stopped_lately(self, batch: Batch, filters: Filters) -> Rows | None:
         """Rows of people with an entry against contact; None where the database would have to be asked, for callers that
-        must not wait."""
-        fresh = time.monotonic() - self._looked < LOOK_SECONDS
-        return self._rows.get((batch.manifest.batch, _channel(filters))) if fresh else None
+        must not wait.
+
+        Of callers who come when it is time to look again one is sent, or all at once would crowd out those who need not.
+        """
+        now = time.monotonic()
+        since = now - self._looked
+        if since >= OLDEST_SECONDS or (since >= LOOK_SECONDS and now - self._looks >= LOOK_SECONDS):
+            self._looks = now
+            return None
+        return self._rows.get((batch.manifest.batch, _channel(filters)))
 
     def _stopped(self, batch: Batch, channel: str | None) -> Rows:
         """Rows of people with an entry against contact."""

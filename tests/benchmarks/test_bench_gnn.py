@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ def floor(frame: Frame) -> None:
     built = time.monotonic()
     columns = carried_columns(COLUMNS, WINDOWS)
     state = torch.from_numpy(frame.matrix.select(columns))
-    propagate(graph, state, 2)
+    deque(propagate(graph, state, 2), maxlen=0)
     done = time.monotonic()
     moved, bandwidth = touched(graph, 2, len(columns)), memory_bandwidth()
     print(
@@ -196,7 +197,7 @@ def sage(graph: Mapping[str, npt.NDArray[Any]], wanted: float, longest: float) -
     sources = np.concatenate([graph["followers"], users, subjects])
     edge_index = torch.from_numpy(np.stack([sources, np.concatenate([graph["influencers"], subjects, users])]))
     x = torch.zeros(USERS + SUBJECTS, len(COLUMNS))
-    x[:USERS] = torch.from_numpy(Scaling.of(graph["x"]).apply(graph["x"]))
+    x[:USERS] = torch.from_numpy(Scaling.of(graph["x"].T).apply(graph["x"]))
     moved = torch.from_numpy(graph["influence"]).float()
     left = torch.from_numpy(graph["churned"]).float()
     learned, held = (torch.from_numpy(np.flatnonzero(rows)) for rows in (~graph["validation"], graph["validation"]))

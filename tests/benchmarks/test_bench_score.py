@@ -26,7 +26,7 @@ from serving.store.score_store import ScoreStore
 from tests.paths import REPO
 from tests.worlds import world
 from training.calibrate import Calibration
-from training.churn import ChurnModel, ChurnTrees, inputs
+from training.churn import ChurnModel, ChurnTrees, standings
 from training.frame import Frame, Purchases, Ties
 from training.gnn import Gnn, Network, Scaling, carried_columns
 from training.graph import build_graph, paths
@@ -128,9 +128,10 @@ def trees_alone(hybrid: Hybrid, frame: Frame) -> dict[str, float]:
     assert hybrid.ranker
     assert hybrid.ties
     assert hybrid.churn
-    predict("users", hybrid.ranker.boosters, np.ascontiguousarray(frame.matrix.select(hybrid.ranker.columns)))
+    predict("users", hybrid.ranker.boosters, frame.matrix.select(hybrid.ranker.columns))
     for trees in hybrid.churn.trees:
-        predict("churn", trees.boosters, np.ascontiguousarray(inputs(frame, trees.columns, trees.standing)))
+        x = standings(frame, trees.columns) if trees.standing else frame.matrix.select(trees.columns)
+        predict("churn", trees.boosters, np.ascontiguousarray(x))
     ends = frame.matrix.select(hybrid.ties.end_columns)
     step = CELLS_AT_ONCE // (len(TIE_COLUMNS) + 2 * len(ENDS))
     for start in range(0, len(frame.ties), step):
@@ -143,7 +144,7 @@ def trees_alone(hybrid: Hybrid, frame: Frame) -> dict[str, float]:
 def random_frame(rng: np.random.Generator, users: int) -> Frame:
     """Users with counts for features, ``EACH`` ties and purchases each, of a tenth as many subjects."""
     ids = np.array([f"u{number:07}" for number in range(users)], object)
-    x = roomy((users, len(COLUMNS)))
+    x = roomy((len(COLUMNS), users)).T
     for column, name in enumerate(COLUMNS):
         x[:, column] = rng.poisson(rng.exponential(2.0, users)) if name != "stage" else rng.integers(0, 5, users)
     # Everybody leads somebody, in the order of a frame.

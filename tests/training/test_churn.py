@@ -8,7 +8,7 @@ import pytest
 from features.errors import TrainingError
 from tests.training.frames import frame_of
 from training.calibrate import Calibration, fit_calibration
-from training.churn import ChurnModel, ChurnTrees, calibrated, fit_churn_trees, inputs, probability_of
+from training.churn import ChurnModel, ChurnTrees, calibrated, fit_churn_trees, probability_of, standings
 from training.frame import Frame
 from training.matrix import Floats
 from training.metrics import auroc
@@ -102,12 +102,12 @@ def test_standings_of_some_rows_are_those_among_all_buyers() -> None:
 def test_standings_are_percentiles_among_the_buyers_of_the_date() -> None:
     x = {"recency_days": [1.0, 9.0, 4.0, 4.0, 7.0], "noise": [np.nan, 5.0, np.nan, 3.0, 8.0]}
     frame = frame_of(["a", "b", "c", "d", "e"], x, buyers=["a", "c", "d", "e"])
-    values, standings = (inputs(frame, ("noise", "recency_days"), standing) for standing in (False, True))
-    np.testing.assert_array_equal(values, np.array([x["noise"], x["recency_days"]], np.float32).T)
     # b is no buyer; c and d share their place; the unknown has none.
     nan = np.nan
     expected = [[nan, 0.25], [nan, nan], [nan, 0.625], [0.5, 0.625], [1.0, 1.0]]
-    np.testing.assert_array_equal(standings, np.array(expected, np.float32))
+    np.testing.assert_array_equal(standings(frame, ("noise", "recency_days")), np.array(expected, np.float32))
+    some = np.array([False, True, True, False, True])
+    np.testing.assert_array_equal(standings(frame, ("noise", "recency_days"), some), np.array(expected, np.float32)[some])
 
 
 def test_standings_take_no_notice_of_what_moves_everybody() -> None:

@@ -33,16 +33,16 @@ def gnn(frame: Frame) -> Gnn:
 
 def test_scaling_centres_the_log_of_what_is_known() -> None:
     x = np.array([[0, 5, -3], [np.e - 1, 5, np.nan], [np.nan, 5, 3]], np.float32)
-    scaled = Scaling.of(x).apply(x)
+    scaled = Scaling.of(x.T).apply(x)
     # The logs of the first are 0 and 1; a constant says nothing; the unknown is the mean.
     np.testing.assert_allclose(scaled, [[-1, 0, -1], [1, 0, 0], [0, 0, 1]], atol=1e-6)
-    np.testing.assert_allclose(Scaling.of(x).apply(np.array([[1e30, 5, np.nan]], np.float32)), [[4, 0, 0]], atol=1e-6)
+    np.testing.assert_allclose(Scaling.of(x.T).apply(np.array([[1e30, 5, np.nan]], np.float32)), [[4, 0, 0]], atol=1e-6)
 
 
 def test_a_column_that_is_never_known_says_nothing() -> None:
     x = np.array([[np.nan], [np.nan]], np.float32)
-    assert Scaling.of(x).apply(x).tolist() == [[0], [0]]
-    assert Scaling.of(x).apply(np.array([[0.5]], np.float32)).tolist() == [[pytest.approx(np.log(1.5))]]
+    assert Scaling.of(x.T).apply(x).tolist() == [[0], [0]]
+    assert Scaling.of(x.T).apply(np.array([[0.5]], np.float32)).tolist() == [[pytest.approx(np.log(1.5))]]
 
 
 def test_members_share_nothing() -> None:
@@ -89,11 +89,11 @@ def test_inputs_are_own_features_and_those_of_the_paths() -> None:
     # Signed logs of acts are 0 and 1, so scaled -1 and 1; b and a follow each other.
     ties = [{"user_id": "b", "influencer_id": "a"}, {"user_id": "a", "influencer_id": "b"}]
     frame = frame_of(["a", "b"], {"noise": [3.0, 3.0], "acts_10d": [0.0, np.e - 1]}, ties=ties)
-    scaling = Scaling.of(frame.matrix.x)
+    scaling = Scaling.of(frame.matrix.x.T)
     gnn = Gnn(
         ("noise", "acts_10d"), ("acts_10d",), ("followers", "alike"), (), 1, scaling, np.ones(1), Network(1, 2, 2, 1, 4, 0)
     )
-    own, carried = gnn.inputs(frame)
+    ((_, own, carried),) = gnn.inputs(frame)
     np.testing.assert_allclose(own, [[0, -1], [0, 1]], atol=1e-6)
     # Nobody bought anything: that path carries 0.
     np.testing.assert_allclose(carried, [[1, 0], [-1, 0]], atol=1e-6)
@@ -137,7 +137,7 @@ def test_users_without_ties_and_with_a_single_event_get_finite_outputs(gnn: Gnn)
 def test_a_path_that_is_absent_when_scoring_carries_nothing(frame: Frame, gnn: Gnn) -> None:
     assert "alike" in gnn.paths
     bare = replace(frame, purchases=None)
-    own, carried = gnn.inputs(bare)
+    ((_, own, carried),) = gnn.inputs(bare)
     width = len(gnn.carried)
     for place, path in enumerate(gnn.paths):
         part = carried[:, place * width : (place + 1) * width]

@@ -119,6 +119,12 @@ def test_models_bear_users_of_whom_nothing_is_known(hybrid: Hybrid, young: Frame
 def test_what_the_hybrid_says_is_what_its_models_say(busy: Timeline, hybrid: Hybrid) -> None:
     frame = busy.frame(day(60))
     said = hybrid.said(frame)
+    some = np.arange(len(frame.users)) % 3 == 0
+    of_some = hybrid.said(frame, some)
+    for mine, theirs in ((of_some.margin, said.margin), (of_some.churn, said.churn)):
+        assert mine is not None
+        assert theirs is not None
+        np.testing.assert_allclose(mine, theirs[some], rtol=1e-9)
     assert hybrid.stack
     assert set(said.views) == set(hybrid.stack.views) == {"lightgbm", "ties", "gnn"}
     for view, model in {"lightgbm": "ranker", "ties": "ties", "gnn": "gnn"}.items():

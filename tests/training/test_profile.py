@@ -96,3 +96,6 @@ def test_a_profile_comes_back_from_its_file_and_skips_columns_that_are_gone() ->
 def test_the_probability_of_leaving_is_that_of_buyers() -> None:
     frame, said = population(0)
     assert Profile.of(frame, said).columns[CHURN].counts[-1] == 500
+    rows = np.arange(1_000) % 4 == 0
+    of_some = SimpleNamespace(margin=said.margin[rows], churn=said.churn[rows])
+    assert Profile.of(frame, of_some, rows).columns[CHURN].counts[-1] == 125

@@ -21,7 +21,7 @@ X = torch.tensor([[1.0, 10.0], [2.0, 20.0], [4.0, 40.0], [8.0, 80.0]])
 @pytest.fixture(scope="module")
 def known() -> dict[str, list[float]]:
     graph = build_graph(frame_of(USERS, {}, ties=TIES, bought=BOUGHT))
-    found = propagate(graph, X, 2)
+    found = dict(propagate(graph, X, 2))
     for values in found.values():
         assert values.shape == (4, 2)
         # Every feature travels alone.
@@ -53,10 +53,10 @@ def test_means_at_the_far_end_of_a_path(known: dict[str, list[float]], path: str
 
 def test_what_a_path_carries_does_not_depend_on_the_number_of_hops(known: dict[str, list[float]]) -> None:
     graph = build_graph(frame_of(USERS, {}, ties=TIES, bought=BOUGHT))
-    one, three = propagate(graph, X, 1), propagate(graph, X, 3)
+    one, three = dict(propagate(graph, X, 1)), dict(propagate(graph, X, 3))
     assert {*one} < {*known} < {*three}
     assert all(values[:, 0].tolist() == three[name][:, 0].tolist() == known[name] for name, values in one.items())
 
 
 def test_users_alone_hear_nothing() -> None:
-    assert propagate(build_graph(frame_of(USERS, {})), X, 2) == {}
+    assert not [*propagate(build_graph(frame_of(USERS, {})), X, 2)]

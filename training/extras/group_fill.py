@@ -212,7 +212,7 @@ def inputs(asked: Openings, now: Floats, known: Openings, frame: Frame, columns:
     kinds = _codes(asked.category, known.category)
     _, category = _rate(kinds[0], now, kinds[1], known, overall)
     place = place_among(pa.array(asked.initiator, pa.string()), pa.array(frame.users, pa.string()))
-    features = frame.matrix.select(columns)[place]
+    features = frame.matrix.select(columns, place)
     features[place < 0] = np.nan
     return np.column_stack([asked.size, asked.hours, tried, own, category, features]).astype(np.float32)
 

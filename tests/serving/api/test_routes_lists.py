@@ -81,6 +81,7 @@ def test_the_database_is_never_asked_where_other_requests_wait(
 
     monkeypatch.setattr(type(services.database), "read", note)
     monkeypatch.setattr(previews, "LOOK_SECONDS", 1e9)
+    monkeypatch.setattr(previews, "OLDEST_SECONDS", 1e9)
     assert client.post("/v1/candidates", json={"size": 3}).status_code == 200
     assert asked
     assert not any(asked)
