@@ -52,7 +52,7 @@ def clusters_of(size: int, edges: NDArray[np.int64], weight: NDArray[np.float64]
 
 
 def _graph(size: int, edges: NDArray[np.int64], *, directed: bool = False) -> igraph.Graph:
-    """Edges come in parts: all at once igraph takes 160 bytes for each on the way, and so about half."""
+    """Edges come in parts, in their order: of all at once igraph takes 160 bytes each on the way."""
     graph = igraph.Graph(n=size, directed=directed)
     for part in np.array_split(edges, PARTS):
         graph.add_edges(part)

@@ -79,7 +79,7 @@ def ledger_of(engine: Engine) -> pa.Table:
     return ledger.sort_by([(name, "ascending") for name in ledger.column_names])
 
 
-def test_a_run_whose_executors_are_killed_in_their_tasks_gives_the_same_ledger(tmp_path: Path) -> None:
+def test_d80_a_run_whose_executors_are_killed_in_their_tasks_gives_the_same_ledger(tmp_path: Path) -> None:
     import pyspark
 
     home = tmp_path / "spark"
