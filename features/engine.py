@@ -1,6 +1,5 @@
 """Where expressions run: the one adapter that knows DuckDB."""
 
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
@@ -8,6 +7,8 @@ from typing import Protocol
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
+
+from features.scratch import scratch_folder
 
 
 class Engine(Protocol):
@@ -42,9 +43,8 @@ class DuckDB:
     """The embedded default. Spills to disk when ``memory_limit`` (such as ``"6GB"``) is reached."""
 
     def __init__(self, *, memory_limit: str | None = None, threads: int | None = None) -> None:
-        self._spill = tempfile.TemporaryDirectory(prefix="koc-")
         settings: Mapping[str, object] = {
-            "temp_directory": self._spill.name,
+            "temp_directory": str(scratch_folder(self)),
             "preserve_insertion_order": False,
             # Gives what queries no longer need back to the system while other work goes on beside the engine.
             "allocator_background_threads": True,

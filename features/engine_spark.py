@@ -5,7 +5,6 @@ import os
 import re
 import shutil
 import tempfile
-import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +18,7 @@ import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
 from features.errors import EngineError
+from features.scratch import scratch_folder
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame
@@ -32,6 +32,8 @@ SETTINGS: Mapping[str, str] = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
     # Overflow and unreadable text stop the run, as they do on the embedded engine, instead of becoming null.
     "spark.sql.ansi.enabled": "true",
+    # What models read comes to this process, however large it is.
+    "spark.driver.maxResultSize": "0",
     "spark.ui.enabled": "false",
     "spark.ui.showConsoleProgress": "false",
     "spark.log.level": "ERROR",
@@ -102,9 +104,7 @@ class Spark:
             if name in FIXED:
                 raise EngineError(f"the option {name} stays {SETTINGS[name]}, since results depend on it; leave it out")
             settings[name] = value
-        scratch = tempfile.mkdtemp(prefix="koc-")
-        self._scratch = Path(scratch)
-        weakref.finalize(self, shutil.rmtree, scratch, ignore_errors=True)
+        self._scratch = scratch_folder(self)
         self._session = _session(settings)
         self._connection = ibis.pyspark.connect(self._session)
         self._connection.compiler = _Compiler()

@@ -87,7 +87,7 @@ DEMANDS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     77: ("a watch over drift of scores and data", ("training/profile.py", "serving/monitor.py")),
     78: ("ten million users in one job within bounded memory", ()),
     79: ("a list of 100,000 made, paged and exported", ("serving/lists/lists.py", "serving/lists/exports.py")),
-    80: ("a distributed way, with its law of scaling", ()),
+    80: ("a distributed way, with its law of scaling", ("features/engine_spark.py", "docs/capacity.md")),
     81: ("clusters that organise themselves, and their leaders", ("features/groups/members.py", "serving/communities.py")),
 }  # fmt: skip
 """Number -> (what is asked for, modules and routes that deliver it); nothing delivers those without any yet."""

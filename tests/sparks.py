@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from collections.abc import Mapping
 
 from features.engine_spark import Spark
 
@@ -18,6 +19,7 @@ LACKS = next(
 SMALL = {
     # Half of the time of a small step goes into compiling code for it: the quick compiler, and none of Spark's own.
     "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.executor.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.sql.codegen.wholeStage": "false",
     "spark.sql.adaptive.enabled": "false",
     "spark.sql.shuffle.partitions": "2",
@@ -26,6 +28,6 @@ SMALL = {
 }
 
 
-def start() -> Spark:
-    """An engine on two threads; the process has one session, which they all share."""
-    return Spark(threads=2, memory_limit="2GB", options=SMALL)
+def start(engine: type[Spark] = Spark, master: str | None = None, options: Mapping[str, str] | None = None) -> Spark:
+    """An engine on two threads or at ``master``; the process has one session, which they all share."""
+    return engine(master=master, threads=2, memory_limit="2GB", options={**SMALL, **(options or {})})

@@ -1,7 +1,5 @@
 """Validated tables and a data-quality report out of the sources that a dataset file names."""
 
-import tempfile
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,6 +15,7 @@ from features.intake.landing import land, map_table
 from features.intake.quality import NeedsTables, QualityReport, assess
 from features.intake.validate import Checked, Validator, check_columns
 from features.schema import TABLES
+from features.scratch import scratch_folder
 from features.tables import Tables, complete
 
 DAY_S = 86_400
@@ -43,9 +42,7 @@ def open_tables(
         ValidationError: required columns are not mapped, rows have defects of severity ``error``, or no event is left.
     """
     tell = progress or (lambda _: None)
-    scratch = tempfile.TemporaryDirectory(prefix="koc-tables-")
-    weakref.finalize(engine, scratch.cleanup)
-    folder = Path(scratch.name)
+    folder = scratch_folder(engine)
     mapped = {name: map_table(dataset, name) for name in dataset.tables}
     given = {name: source.given for name, source in mapped.items()}
     check_columns(given)

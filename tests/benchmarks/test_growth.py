@@ -17,7 +17,7 @@ def test_one_size_says_nothing_of_growth() -> None:
     assert exponent({10: 3.0}) is None
 
 
-def test_each_step_has_an_exponent_of_its_own() -> None:
+def test_d80_each_step_has_an_exponent_of_its_own() -> None:
     found = exponents([*LINEAR, *SQUARE])
     assert found == {"scan": pytest.approx(1), "pairs": pytest.approx(2)}
 

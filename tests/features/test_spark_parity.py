@@ -142,7 +142,7 @@ def test_features_of_users_and_ties_are_the_same(both: Both) -> None:
     np.testing.assert_array_equal(one.churn_population, other.churn_population)
 
 
-def test_all_that_a_batch_holds_is_the_same(both: Both) -> None:
+def test_d80_all_that_a_batch_holds_is_the_same(both: Both) -> None:
     one, other = (batch(both.hybrid, timeline, both.as_of) for timeline in both.timelines)
     assert len(one["scores"]) > 0
     for name, table in one.items():

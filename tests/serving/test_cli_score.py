@@ -1,10 +1,14 @@
+import shutil
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from serving.store.score_store import ScoreStore
+from serving.store.served import Served
 from tests.command import koc
 from tests.conftest import Scored
+from tests.killed import killed
 
 
 def test_scores_of_a_date_go_where_they_are_asked_for(scored: Scored, market_file: Path, tmp_path: Path) -> None:
@@ -20,6 +24,33 @@ def test_scores_of_a_date_go_where_they_are_asked_for(scored: Scored, market_fil
     assert "caution simulated market" in ran.err
     # Another folder leaves the batch at home as it is.
     assert scored.store.current() == before
+
+
+def score_again(dataset: Path, home: Path, out: Path, scratch: Path) -> None:
+    tempfile.tempdir = str(scratch)
+    ran = koc("score", "--dataset", dataset, "--home", home, "--out", out)
+    assert ran.status == 0, ran.err
+
+
+def test_runs_that_are_killed_leave_the_batch_before_and_a_rerun_makes_the_same(
+    scored: Scored, market_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    store = ScoreStore(tmp_path / "batches")
+    shutil.copytree(scored.store.folder, store.folder)
+    before = store.current()
+    features, writing = "features.user_table.build_tie_table", "serving.store.score_store.write_serving"
+    for call in (features, writing):
+        assert killed(score_again, market_file, scored.home, store.folder, tmp_path, call=call)
+        # Tables and what the engine spilled are of this run: those of the run before were removed by it.
+        assert len(list(tmp_path.glob("koc-*"))) == 2
+        assert store.batches() == scored.store.batches()
+        assert Served(store).batch.manifest == before
+    assert len(list(store.folder.glob(".partial-*"))) == 1
+    score_again(market_file, scored.home, store.folder, tmp_path)
+    assert store.current() != before
+    assert store.open().verify().manifest.checksums == before.checksums
+    assert not list(tmp_path.glob("koc-*"))
 
 
 def test_without_a_model_one_is_told_to_train_before_tables_are_read(market_file: Path, tmp_path: Path) -> None:

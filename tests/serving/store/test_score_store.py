@@ -14,6 +14,8 @@ from serving.store import score_store
 from serving.store.batch import Batch
 from serving.store.schemas import EXCHANGE, SERVING, TIES_SCHEMA
 from serving.store.score_store import ScoreStore
+from serving.store.served import Served
+from tests.killed import killed
 
 AS_OF = datetime(2024, 6, 1)
 USERS = pa.table({"user_id": ["a", "b"], "koc_score": [2.0, 1.0], "stage": ["active", "dormant"]})
@@ -33,6 +35,10 @@ TIES = pa.table(
 
 def written(store: ScoreStore, users: pa.Table = USERS) -> str:
     return store.write(users, CATEGORIES, ties=TIES, dataset="shop", model="koc/1", as_of=AS_OF).batch
+
+
+def written_marked(store: ScoreStore, mark: str) -> str:
+    return store.write(USERS, CATEGORIES, dataset="shop", model="koc/1", as_of=AS_OF, mark=mark).batch
 
 
 def test_a_batch_comes_back_as_written(tmp_path: Path) -> None:
@@ -78,6 +84,49 @@ def test_a_half_written_batch_is_never_served(tmp_path: Path, monkeypatch: pytes
     assert store.open().table().equals(USERS)
     # A later batch is not hindered by what the crash left behind.
     assert written(store) == store.current().batch
+
+
+@pytest.mark.parametrize(
+    ("call", "number", "seen"),
+    [
+        ("pyarrow.parquet.write_table", 3, 1),
+        ("serving.store.score_store.write_arrays", 1, 1),
+        ("serving.store.manifest.Manifest.write", 1, 1),
+        ("os.fsync", 5, 1),
+        ("pathlib.Path.rename", 1, 1),
+        # From here on the new batch is whole, and waits for the pointer.
+        ("os.replace", 1, 2),
+        ("serving.store.score_store.ScoreStore.clear", 1, 2),
+    ],
+)
+def test_a_process_killed_while_it_writes_leaves_whole_batches_only(
+    tmp_path: Path, call: str, number: int, seen: int
+) -> None:
+    store = ScoreStore(tmp_path)
+    written(store)
+    first = store.current()
+    assert killed(written, store, call=call, number=number)
+    assert [manifest.checksums for manifest in store.batches()] == [first.checksums] * seen
+    for manifest in store.batches():
+        store.open(manifest.batch).verify()
+    assert (store.current() == first) is (call != "serving.store.score_store.ScoreStore.clear")
+    assert Served(store).batch.table().equals(USERS)
+    # Once they are old, what is left over goes with the next batch, which is as if nothing had happened.
+    for path in tmp_path.glob(".*"):
+        os.utime(path, (0, 0))
+    again = store.write(USERS, CATEGORIES, ties=TIES, dataset="shop", model="koc/1", as_of=AS_OF, keep=1)
+    assert again.checksums == first.checksums
+    assert {path.name for path in tmp_path.iterdir()} == {again.batch, "current"}
+
+
+def test_who_was_killed_before_the_last_step_finds_the_own_batch_by_its_mark(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    first = written(store)
+    assert killed(written_marked, store, "job", call="os.replace")
+    assert store.current().batch == first
+    found = store.marked("job")
+    assert found is not None
+    assert store.current() == found
 
 
 @pytest.mark.parametrize("name", [*EXCHANGE[1:], *SERVING])
