@@ -13,13 +13,14 @@ from features.tables import Tables
 from serving.communities import communities_of
 from serving.evidence import evidence_of
 from serving.kpis import kpis
-from serving.scores import category_record, explained, score_users, tie_scores
+from serving.scores import category_record, explained, score_users, tie_scores, user_facts
 from serving.store.manifest import Manifest
 from serving.store.schemas import DRIFT_SCHEMA
 from serving.store.score_store import ScoreStore
 from training.bundle import Bundle
 from training.frame import Frame
 from training.hybrid import Hybrid
+from training.parallel import aside
 from training.timeline import Timeline
 from training.tracking import Tracker
 
@@ -52,9 +53,12 @@ def score_batch(
     frame = frame_of_all(timeline, moment)
     require_same_features(bundle.hybrid, frame)
     progress(f"{moment:%Y-%m-%d}: what the models say")
-    snapshot, said = timeline.snapshot(moment), bundle.hybrid.said(frame)
-    users = score_users(bundle.hybrid, frame, said, snapshot, bundle.extras.score(snapshot, frame))
-    categories, ties = category_record(snapshot), tie_scores(frame, said)
+    snapshot = timeline.snapshot(moment)
+    # Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
+    with aside(lambda: bundle.hybrid.said(frame)) as telling:
+        facts, categories = user_facts(frame, snapshot), category_record(snapshot)
+        extras, said = bundle.extras.score(snapshot, frame), telling.result()
+    users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
     progress(f"{moment:%Y-%m-%d}: evidence of the first users")
     evidence = evidence_of(snapshot, explained(users))
     progress(f"{moment:%Y-%m-%d}: writing the batch")

@@ -36,16 +36,16 @@ MOST_TIES = 20_000_000
 
 
 def score_users(
-    hybrid: Hybrid, frame: Frame, said: Said, snapshot: Snapshot, extras: Mapping[str, Floats] | None = None
+    hybrid: Hybrid, frame: Frame, said: Said, facts: pa.Table, extras: Mapping[str, Floats] | None = None
 ) -> pa.Table:
     """One row per user of the frame, best first, equal scores by user_id: the columns of `score_columns`, and of
-    `explain` for the first ``EXPLAINED`` users, null beyond. ``extras``: column -> (N,) in the order of the frame, as extra
-    models give them, nan becoming null.
+    `explain` for the first ``EXPLAINED`` users, null beyond. ``facts``: as `user_facts` tells them. ``extras``: column ->
+    (N,) in the order of the frame, as extra models give them, nan becoming null.
 
     Without evidence of influence there are no reasons, and the likeliest leavers come first.
     """
     order = best_first(frame, said)
-    scored = with_extras(score_columns(frame, said, user_facts(frame, snapshot)), extras or {})
+    scored = with_extras(score_columns(frame, said, facts), extras or {})
     scored = scored.take(pa.array(order))
     if said.margin is None:
         return scored

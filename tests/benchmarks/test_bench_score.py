@@ -21,7 +21,7 @@ from features.blocks.all import ALL_BLOCKS
 from features.blocks.neighbours import neighbour_features
 from features.engine import DuckDB
 from features.snapshot import Snapshot
-from serving.scores import score_users, tie_scores
+from serving.scores import score_users, tie_scores, user_facts
 from serving.store.score_store import ScoreStore
 from tests.paths import REPO
 from tests.worlds import world
@@ -94,7 +94,7 @@ def main(users: int) -> None:
 
     said = hybrid.said(frame)
     tell("what the models say")
-    scored = score_users(hybrid, frame, said, snapshot)
+    scored = score_users(hybrid, frame, said, user_facts(frame, snapshot))
     tell("columns and reasons")
     ties = tie_scores(frame, said)
     tell("ties")

@@ -24,7 +24,7 @@ from features.simulate.settings import MarketSettings
 from serving.communities import communities_of
 from serving.evidence import evidence_of
 from serving.kpis import kpis
-from serving.scores import category_record, explained, score_users, tie_scores
+from serving.scores import category_record, explained, score_users, tie_scores, user_facts
 from tests.paths import REPO, SHARED
 from training.folds import Panel, training_folds
 from training.hybrid import Hybrid, fit_hybrid
@@ -152,7 +152,7 @@ def test_d80_all_that_a_batch_holds_is_the_same(both: Both) -> None:
 def batch(hybrid: Hybrid, timeline: Timeline, as_of: datetime) -> dict[str, pa.Table]:
     frame, snapshot = timeline.frame(as_of), timeline.snapshot(as_of)
     said = hybrid.said(frame)
-    users, ties = score_users(hybrid, frame, said, snapshot), tie_scores(frame, said)
+    users, ties = score_users(hybrid, frame, said, user_facts(frame, snapshot)), tie_scores(frame, said)
     evidence = evidence_of(snapshot, explained(users))
     return {
         "scores": users,

@@ -34,7 +34,7 @@ def said(trained: Trained, frame: Frame) -> Said:
 
 @pytest.fixture(scope="module")
 def users(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> pa.Table:
-    return score_users(trained.bundle.hybrid, frame, said, timeline.snapshot(trained.bundle.as_of))
+    return score_users(trained.bundle.hybrid, frame, said, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
 
 
 def test_everybody_is_scored_once_best_first(users: pa.Table, frame: Frame, said: Said) -> None:
@@ -48,7 +48,7 @@ def test_everybody_is_scored_once_best_first(users: pa.Table, frame: Frame, said
 
 def test_equal_scores_are_ordered_by_user(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> None:
     level = replace(said, margin=np.zeros(len(frame.users)))
-    found = score_users(trained.bundle.hybrid, frame, level, timeline.snapshot(trained.bundle.as_of))
+    found = score_users(trained.bundle.hybrid, frame, level, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
     assert found["user_id"].to_pylist() == frame.users.tolist()
 
 
@@ -90,7 +90,7 @@ def test_without_a_tie_model_nothing_is_expected_of_ties(
     trained: Trained, timeline: Timeline, frame: Frame, said: Said
 ) -> None:
     silent = replace(said, follow_ups=None)
-    found = score_users(trained.bundle.hybrid, frame, silent, timeline.snapshot(trained.bundle.as_of))
+    found = score_users(trained.bundle.hybrid, frame, silent, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
     assert "expected_followers" not in found.column_names
     assert tie_scores(frame, silent).num_rows == 0
 
@@ -141,7 +141,7 @@ def test_the_first_users_have_reasons_in_both_languages(
     trained: Trained, timeline: Timeline, frame: Frame, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scores_file, "EXPLAINED", 40)
-    users = score_users(trained.bundle.hybrid, frame, said, timeline.snapshot(trained.bundle.as_of))
+    users = score_users(trained.bundle.hybrid, frame, said, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
     english, chinese = users["reason"].to_pylist(), users["reason_zh"].to_pylist()
     for said_of, told in zip(english[:40], chinese[:40], strict=True):
         assert said_of.isascii()
@@ -158,7 +158,7 @@ def test_without_evidence_of_influence_the_likeliest_leavers_come_first(
     trained: Trained, timeline: Timeline, frame: Frame, said: Said
 ) -> None:
     churn_only = replace(said, margin=None, follow_ups=None)
-    found = score_users(trained.bundle.hybrid, frame, churn_only, timeline.snapshot(trained.bundle.as_of))
+    found = score_users(trained.bundle.hybrid, frame, churn_only, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
     assert {"user_id", "churn_probability", "stage"} <= {*found.column_names}
     assert not {"koc_score", "koc_percentile", "reason"} & {*found.column_names}
     assert explained(found).to_pylist() == []
@@ -169,7 +169,9 @@ def test_without_evidence_of_influence_the_likeliest_leavers_come_first(
 
 
 def test_without_a_churn_model_there_is_no_column(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> None:
-    found = score_users(trained.bundle.hybrid, frame, replace(said, churn=None), timeline.snapshot(trained.bundle.as_of))
+    found = score_users(
+        trained.bundle.hybrid, frame, replace(said, churn=None), user_facts(frame, timeline.snapshot(trained.bundle.as_of))
+    )
     assert "churn_probability" not in found.column_names
 
 
@@ -184,7 +186,12 @@ def test_attributes_are_those_of_the_date(trained: Trained) -> None:
         engine=engine,
     )
     timeline = Timeline(tables)
-    found = score_users(trained.bundle.hybrid, timeline.frame(day(60)), Said({}, None, None), timeline.snapshot(day(60)))
+    found = score_users(
+        trained.bundle.hybrid,
+        timeline.frame(day(60)),
+        Said({}, None, None),
+        user_facts(timeline.frame(day(60)), timeline.snapshot(day(60))),
+    )
     rows = {row["user_id"]: row for row in found.to_pylist()}
     assert [name for name in found.column_names if name.startswith("attribute_")] == ["attribute_region", "attribute_tier"]
     assert (rows["u00"]["attribute_region"], rows["u00"]["attribute_tier"]) == ("Hangzhou", None)

@@ -8,7 +8,7 @@ import pytest
 
 from features.errors import BundleError
 from features.snapshot import Snapshot
-from serving.scores import score_users
+from serving.scores import score_users, user_facts
 from tests.worlds import day, world
 from training.extras.all import EXTRAS
 from training.extras.contract import Extra, ExtraModel, Extras, Skipped, fit_extras, load_extras
@@ -71,7 +71,7 @@ def test_columns_stand_with_their_users_and_nothing_is_null(timeline: Timeline) 
     columns = Extras({"luck": Luck(7.0)}).score(snapshot, frame)
     hybrid = type("Silent", (), {})()
     said = Said({}, None, np.array([0.1, 0.9]))
-    found = score_users(hybrid, frame, said, snapshot, columns)
+    found = score_users(hybrid, frame, said, user_facts(frame, snapshot), columns)
     assert dict(zip(found["user_id"].to_pylist(), found["luck"].to_pylist(), strict=True)) == {"ada": 7.0, "ben": None}
     # Ben is likelier to leave and comes first.
     assert found["user_id"].to_pylist() == ["ben", "ada"]
