@@ -182,7 +182,9 @@ def parts(dates: Sequence[Evaluation], rules: Rules) -> Iterator[tuple[str, list
     """Everybody, then every large slice, by name."""
     yield OVERALL, list(dates)
     for name in SLICES:
-        for value in sorted({value for each in dates for value in each.about[name]}):
+        values = sorted({value for each in dates for value in each.about[name]})
+        # One value for all, such as of an attribute that no table tells, is no slice but everybody again.
+        for value in values if len(values) > 1 else ():
             part = [_only(each, each.about[name] == value) for each in dates]
             part = [each for each in part if len(each.users)]
             people = {person for each in part for person in each.users}
