@@ -42,6 +42,16 @@ class Champions:
         """Every change, the first one first."""
         return self.tracker.changes()
 
+    def strayed(self) -> str | None:
+        """What to say where the champion is another one than the last of the history; None where all is well."""
+        changes, champion = self.history(), self.tracker.find("champion").version
+        if changes and changes[-1].version != champion:
+            return (
+                f"koc/{champion} has the alias champion, though the history ends with koc/{changes[-1].version}: somebody "
+                "moved it outside of koc; promote the version that shall be served with `koc promote`"
+            )
+        return None
+
     def at(self, moment: datetime) -> Change | None:
         """Who was champion at a moment (with a zone), and since when; None before the first."""
         return champion_at(self.history(), moment)
@@ -84,9 +94,11 @@ class Champions:
         """Make the champion before the present one champion again.
 
         Raises:
-            ForbiddenError: the principal is no admin. ConflictError: there is none before.
+            ForbiddenError: the principal is no admin. ConflictError: there is none before, or the history does not tell.
         """
         principal.require(Scope.ADMIN)
+        if strayed := self.strayed():
+            raise ConflictError(strayed)
         champion = self.tracker.find("champion").version
         return self._move(principal, previous(self.history()), "rollback", why, champion, (), (), now)
 
@@ -106,7 +118,10 @@ class Champions:
                 raise ConflictError(f"koc/{found} became champion meanwhile; look at `koc models history` and ask again")
             at = next_moment(self.history(), now or datetime.now(UTC))
             change = Change(at, version, action, principal.name, why, failed)
-            told = {"before": f"koc/{before}", "why": why, "checks": len(checks), "overridden": list(failed)}
+            told = {
+                "by": principal.name, "before": f"koc/{before}", "why": why,
+                "checks": len(checks), "overridden": list(failed),
+            }  # fmt: skip
             subject = f"koc/{version}"
             # Within the transaction: what is not audited does not happen.
             self._audit.write(
@@ -119,7 +134,8 @@ class Champions:
     def _refused(
         self, principal: Principal, version: int, champion: int, checks: "Sequence[Check]", now: datetime | None
     ) -> None:
-        told = {"before": f"koc/{champion}", "failed": [check.text for check in checks if not check.passed]}
+        failed = [check.text for check in checks if not check.passed]
+        told = {"by": principal.name, "before": f"koc/{champion}", "failed": failed}
         subject = f"koc/{version}"
         self._audit.write(principal, "model.refuse", subject, model_version=subject, criteria=told, now=now)
 

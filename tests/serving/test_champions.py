@@ -140,6 +140,18 @@ def test_only_admins_change_the_champion(champions: Champions) -> None:
         champions.promote(LOCAL, "champion", RULES)
 
 
+def test_an_alias_that_was_moved_elsewhere_is_told_and_not_rolled_back(champions: Champions) -> None:
+    champions.promote(LOCAL, 3, RULES)
+    assert champions.strayed() is None
+    champions.tracker._client.set_registered_model_alias("koc", "champion", "2")
+    with pytest.raises(ConflictError, match=r"koc/2 has the alias champion, though the history ends with koc/3: somebody"):
+        champions.rollback(LOCAL, "worse")
+    ran = koc("models", "history", "--home", champions.tracker.home)
+    assert "caution koc/2 has the alias champion, though the history ends with koc/3" in ran.out
+    champions.promote(LOCAL, 3, RULES)
+    assert champions.strayed() is None
+
+
 def test_what_cannot_be_audited_does_not_happen(champions: Champions, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError("disk full")
@@ -228,6 +240,7 @@ def test_requests_during_promotions_see_the_old_or_the_new_model_and_no_error(
 
 
 def test_the_commands_refuse_promote_show_and_roll_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "li")
     monkeypatch.setattr("training.promotion.checks.Rules", lambda **given: Rules(people=200, resamples=100, **given))
     options = ("--home", home)
     ran = koc("promote", "--version", 2, *options)
@@ -241,9 +254,11 @@ def test_the_commands_refuse_promote_show_and_roll_back(home: Path, monkeypatch:
     assert "# Model card of run 3" in koc("models", "show", 3, *options).out
     history = koc("models", "history", *options, columns=200).out
     assert history.index("koc/3") < history.index("koc/1")
+    assert "li (command line)" in history
     assert "There was no champion at 2020-01-01." in koc("models", "history", "--at", "2020-01-01", *options).out
     ran = koc("rollback", "--reason", "worse", *options)
     assert ran.status == 0, ran.err
     assert "koc/1 is champion in place of koc/3" in ran.out
     logged = json.loads(koc("audit", "--action", "model", "--format", "json", *options).out)
     assert [entry["action"] for entry in logged] == ["model.refuse", "model.promote", "model.rollback"]
+    assert {entry["criteria"]["by"] for entry in logged} == {"li (command line)"}
