@@ -65,7 +65,7 @@ def train(
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
     progress("profile of features and scores")
     today = timeline.frame(as_of)
-    profile = Profile.of(today, hybrid.said(today))
+    profile = Profile.of(today, hybrid.said(today), folds[0].frame)
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
 

@@ -28,7 +28,7 @@ class Drift(BaseModel):
     """How far a column has moved since the model was trained."""
 
     column: str
-    kind: str = Field(description="`feature` or `score`.")
+    kind: str = Field(description="`feature`, `score`, or `clock`: a feature that time alone moves, never shifted.")
     psi: float = Field(description="Population stability index.")
     limit: float = Field(description="Above it the column has shifted: 0.2, or what chance explains where that is more.")
     shifted: bool

@@ -119,7 +119,10 @@ def test_d77_a_batch_of_the_day_of_training_has_not_drifted_and_another_day_has(
     assert not any(row["shifted"] for row in rows)
     earlier = timeline.frame(market.dataset.time.test_dates[0])
     told = {row["column"]: row for row in trained.bundle.profile.drift(earlier, trained.bundle.hybrid.said(earlier))}
-    assert told["tenure_days"]["shifted"]
+    # Time alone has moved it this far in the horizon before training: so it will after it, and nobody has to look.
+    assert told["tenure_days"]["psi"] > told["tenure_days"]["limit"]
+    assert (told["tenure_days"]["kind"], told["tenure_days"]["shifted"]) == ("clock", False)
+    assert told["orders_42d"]["kind"] == "feature"
 
 
 def test_d72_what_is_served_is_of_the_champion_or_the_first_of_all(tmp_path: Path) -> None:
