@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,10 +91,13 @@ def realised(tables: Tables, lists: Iterable[ServedList]) -> list[Week]:
 
     timeline, until = Timeline(tables), tables.observed_until
     weeks: dict[str, list[_Judged]] = {}
-    for served in sorted(lists, key=lambda each: each.as_of):
-        if served.as_of + tables.dataset.time.horizon <= until and len(served.rows):
-            week = (served.as_of - timedelta(days=served.as_of.weekday())).date().isoformat()
-            weeks.setdefault(week, []).append(_judged(timeline, served, until))
+    # Lists of one batch share their labels.
+    for as_of, same in groupby(sorted(lists, key=lambda each: each.as_of), key=lambda each: each.as_of):
+        made = [each for each in same if len(each.rows)]
+        if made and as_of + tables.dataset.time.horizon <= until:
+            week = (as_of - timedelta(days=as_of.weekday())).date().isoformat()
+            truth = _Truth.at(timeline, as_of, until)
+            weeks.setdefault(week, []).extend(_judged(truth, each.rows) for each in made)
     return [_week(week, judged) for week, judged in weeks.items()]
 
 
@@ -106,24 +110,40 @@ class _Judged:
     left: "npt.NDArray[np.bool_]"
 
 
-def _judged(timeline: Any, served: ServedList, until: datetime) -> _Judged:
-    view = timeline.view(served.as_of, until)
-    to_arrow, users = timeline.tables.engine.to_arrow, served.rows["user_id"].combine_chunks()
+@dataclass(frozen=True)
+class _Truth:
+    """What followed one date: ``moved``, of who moved somebody ``user_id`` and ``influence``, None without evidence of it;
+    ``stayed``, ids of who ordered, None without orders."""
+
+    moved: pa.Table | None
+    stayed: pa.Array | None
+
+    @classmethod
+    def at(cls, timeline: Any, as_of: datetime, until: datetime) -> "_Truth":
+        view, to_arrow = timeline.view(as_of, until), timeline.tables.engine.to_arrow
+        moved, here = None, None
+        if timeline.has_influence:
+            labels = to_arrow(influence_labels(view, as_of))
+            moved = labels.filter(pc.greater(labels["influence"], 0))
+        if timeline.has_churn:
+            here = to_arrow(stayed(view, as_of))["user_id"].combine_chunks()
+        return cls(moved, here)
+
+
+def _judged(truth: _Truth, rows: pa.Table) -> _Judged:
+    users = rows["user_id"].combine_chunks()
     moved, captured = None, None
-    if timeline.has_influence:
-        labels = to_arrow(influence_labels(view, served.as_of))
-        labels = labels.filter(pc.greater(labels["influence"], 0))
-        moved = pc.is_in(users, value_set=labels["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
-        members = pc.is_in(labels["user_id"], value_set=users)
-        whole = pc.sum(labels["influence"]).as_py()
-        captured = (pc.sum(labels["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
-    if CHURN not in served.rows.column_names or not timeline.has_churn:
+    if truth.moved is not None:
+        moved = pc.is_in(users, value_set=truth.moved["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
+        members = pc.is_in(truth.moved["user_id"], value_set=users)
+        whole = pc.sum(truth.moved["influence"]).as_py()
+        captured = (pc.sum(truth.moved["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
+    if CHURN not in rows.column_names or truth.stayed is None:
         return _Judged(len(users), moved, captured, np.empty(0), np.empty(0, bool))
-    known = pc.is_valid(served.rows[CHURN])
+    known = pc.is_valid(rows[CHURN])
     buyers = users.filter(known.combine_chunks())
-    here = to_arrow(stayed(view, served.as_of))["user_id"].combine_chunks()
-    left = ~pc.is_in(buyers, value_set=here).to_numpy(zero_copy_only=False)
-    return _Judged(len(users), moved, captured, served.rows[CHURN].filter(known).to_numpy(), left)
+    left = ~pc.is_in(buyers, value_set=truth.stayed).to_numpy(zero_copy_only=False)
+    return _Judged(len(users), moved, captured, rows[CHURN].filter(known).to_numpy(), left)
 
 
 def _week(week: str, judged: Sequence[_Judged]) -> Week:
