@@ -34,14 +34,14 @@ def demo(
     console.rule("2 of 4: features, backtest, training, MLflow")
     train(market / "dataset.toml", home=home, dates=DATES, seed=seed, threads=threads)
     console.rule("3 of 4: batch scores")
-    _crown(home)
+    crown(home)
     score(market / "dataset.toml", home=home, threads=threads)
     console.rule("4 of 4: the 20 best candidates")
     candidates(home=home)
     console.print(f"More of them: koc candidates --home {home} --limit 100 --format csv")
 
 
-def _crown(home: Path) -> None:
+def crown(home: Path) -> None:
     """Serve what was just trained, also where an earlier tour has left a champion of another market."""
     from training.promotion.checks import Rules
 

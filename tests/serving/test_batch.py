@@ -125,7 +125,7 @@ def test_d77_a_batch_of_the_day_of_training_has_not_drifted_and_another_day_has(
     assert told["orders_42d"]["kind"] == "feature"
 
 
-def test_d72_what_is_served_is_of_the_champion_or_the_first_of_all(tmp_path: Path) -> None:
+def test_what_is_served_is_of_the_champion_or_the_first_of_all(tmp_path: Path) -> None:
     tracker: Any = SimpleNamespace(find=lambda _: SimpleNamespace(version=2))
     store = ScoreStore(tmp_path)
     assert of_champion(tracker, store)("koc/1")

@@ -19,6 +19,7 @@ from serving.access.principal import LOCAL, Principal, Scope
 from serving.api.app import create_app
 from serving.api.services import Services
 from serving.champions import Champions
+from serving.cli.demo import crown
 from serving.state.database import Database
 from serving.store.score_store import ScoreStore
 from tests.command import koc
@@ -150,6 +151,13 @@ def test_an_alias_that_was_moved_elsewhere_is_told_and_not_rolled_back(champions
     assert "caution koc/2 has the alias champion, though the history ends with koc/3" in ran.out
     champions.promote(LOCAL, 3, RULES)
     assert champions.strayed() is None
+
+
+def test_a_tour_serves_what_it_has_just_trained_and_the_history_says_so(champions: Champions) -> None:
+    home = champions.tracker.home
+    for _ in range(2):
+        crown(home)
+        assert [(change.version, change.why) for change in champions.history()[1:]] == [(3, "a tour begins anew")]
 
 
 def test_what_cannot_be_audited_does_not_happen(champions: Champions, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -150,7 +150,7 @@ def test_metrics_tell_drift_and_how_lists_turned_out(caller: Caller, plain_servi
     assert 'koc_drift_psi{column="other"} 0.5' in text
 
 
-def test_alerts_are_metrics_and_an_answer(caller: Caller, plain_services: Services) -> None:
+def test_d77_alerts_are_metrics_and_an_answer(caller: Caller, plain_services: Services) -> None:
     now = datetime.now(UTC).replace(tzinfo=None)
     write_users(
         plain_services.served.store, [{"user_id": "a"}],

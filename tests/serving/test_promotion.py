@@ -97,7 +97,7 @@ def story(tmp_path_factory: pytest.TempPathFactory) -> Story:
     return Story(home, passed, rolled_back, refused, reigns, scores)
 
 
-def test_d72_a_model_of_shuffled_features_is_refused_with_what_failed(story: Story) -> None:
+def test_a_model_of_shuffled_features_is_refused_with_what_failed(story: Story) -> None:
     assert story.refused.status == 1
     assert "koc/3 does not replace koc/2, " in story.refused.err
     for check in ("average_precision overall", "captured_at_5pct overall", "average_precision region south"):
@@ -105,7 +105,7 @@ def test_d72_a_model_of_shuffled_features_is_refused_with_what_failed(story: Sto
     assert story.scores["refused"] == story.scores["promoted"]
 
 
-def test_d72_a_better_one_passes_every_check_of_the_default_rules(story: Story) -> None:
+def test_a_better_one_passes_every_check_of_the_default_rules(story: Story) -> None:
     assert story.passed.status == 0, story.passed.err
     rows = [line.split("│")[1:3] for line in story.passed.out.splitlines() if line.startswith("│")]
     held = {name.strip(): holds.strip() for name, holds in rows}
@@ -117,12 +117,12 @@ def test_d72_a_better_one_passes_every_check_of_the_default_rules(story: Story) 
     assert "2 test dates on which both were judged in churn and koc" in story.passed.out
 
 
-def test_d72_only_a_promotion_brings_another_model_to_what_is_served(story: Story) -> None:
+def test_only_a_promotion_brings_another_model_to_what_is_served(story: Story) -> None:
     assert story.scores["beside"] == story.scores["first"]
     assert story.scores["promoted"] != story.scores["first"]
 
 
-def test_d72_a_rollback_restores_the_scores_to_the_byte(story: Story) -> None:
+def test_a_rollback_restores_the_scores_to_the_byte(story: Story) -> None:
     assert story.rolled_back.status == 0, story.rolled_back.err
     assert story.scores["rolled back"] == story.scores["first"]
     # And so does the model itself, in a batch of another name.
@@ -130,7 +130,7 @@ def test_d72_a_rollback_restores_the_scores_to_the_byte(story: Story) -> None:
     assert again == {name: content for name, content in story.scores["first"].items() if name != "manifest.json"}
 
 
-def test_d72_the_champion_of_every_moment_is_right(story: Story) -> None:
+def test_the_champion_of_every_moment_is_right(story: Story) -> None:
     changes = story.tracker.changes()
     assert [(change.version, change.action) for change in changes] == [
         (SHUFFLED, "first"), (PROPER, "promote"), (SHUFFLED, "rollback"),
