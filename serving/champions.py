@@ -79,13 +79,14 @@ class Champions:
         if challenger.version == champion.version:
             raise ConflictError(f"koc/{champion.version} is the champion already; name another version")
         checks = checked(challenger, champion) if checked else recorded_checks(self.tracker, challenger, champion, rules)
-        failed = tuple(check.text for check in checks if not check.passed)
+        failed = tuple(check.told for check in checks if not check.passed)
         if failed and override is None:
-            self._refused(principal, challenger.version, champion.version, checks, now)
-            told = "".join(f"\n  {check.name}: {check.text}" for check in checks if not check.passed)
+            self._refused(principal, challenger.version, champion.version, failed, now)
+            told = "".join(f"\n  {check}" for check in failed)
             raise PromotionError(
                 f"koc/{challenger.version} does not replace koc/{champion.version}, {len(failed)} of {len(checks)} checks "
-                f"failed:{told}\nTrain another challenger, or promote it with --override --reason TEXT"
+                f"failed:{told}\nTrain another challenger, allow a wider --margin where few people make intervals wide, or "
+                "promote it with --override --reason TEXT"
             )
         why = override or f"passed {len(checks)} checks against koc/{champion.version}"
         return self._move(principal, challenger.version, "promote", why, champion.version, checks, failed, now)
@@ -132,10 +133,9 @@ class Champions:
         return Moved(change, before, checks, self.store.serve_model(f"koc/{version}"))
 
     def _refused(
-        self, principal: Principal, version: int, champion: int, checks: "Sequence[Check]", now: datetime | None
+        self, principal: Principal, version: int, champion: int, failed: Sequence[str], now: datetime | None
     ) -> None:
-        failed = [check.text for check in checks if not check.passed]
-        told = {"by": principal.name, "before": f"koc/{champion}", "failed": failed}
+        told = {"by": principal.name, "before": f"koc/{champion}", "failed": list(failed)}
         subject = f"koc/{version}"
         self._audit.write(principal, "model.refuse", subject, model_version=subject, criteria=told, now=now)
 

@@ -101,7 +101,7 @@ def test_a_model_of_shuffled_features_is_refused_with_what_failed(story: Story) 
     assert story.refused.status == 1
     assert "koc/3 does not replace koc/2, " in story.refused.err
     for check in ("average_precision overall", "captured_at_5pct overall", "average_precision region south"):
-        assert f"\n  {check}: {check}: 0." in story.refused.err
+        assert f"\n  {check}: 0." in story.refused.err
     assert story.scores["refused"] == story.scores["promoted"]
 
 
