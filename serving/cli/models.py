@@ -12,7 +12,7 @@ from serving.cli.promote import opened
 
 models = typer.Typer(name="models", help="List registered models, show their cards and the champions.", no_args_is_help=True)
 
-TOLD = {"precision": "koc/hybrid/average_precision/pooled", "churn": "churn/hybrid/auroc/pooled"}
+TOLD = {"average precision": "koc/hybrid/average_precision/pooled", "churn AUROC": "churn/hybrid/auroc/pooled"}
 """Column -> the metric of the run that it shows."""
 
 
