@@ -31,7 +31,7 @@ def list_(
     if not versions:
         console.print("No model is registered; run `koc train` first.")
         return
-    grid = Table("version", "aliases", "created (UTC)", "trained on", *TOLD, Column("run", overflow="fold"))
+    grid = Table("version", "aliases", "created (UTC)", "trained on", *TOLD, Column("run", no_wrap=True))
     for version in versions:
         told = [version.metrics.get(name) for name in TOLD.values()]
         cells = ["-" if value is None else f"{value:.3f}" for value in told]
