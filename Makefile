@@ -5,7 +5,7 @@ PYTHON ?= python3.11
 export OMP_WAIT_POLICY := PASSIVE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test bench clean
+.PHONY: help setup demo test bench notebooks clean
 
 help:  ## Show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -32,6 +32,14 @@ test: setup  ## Style, types and tests, as CI runs them
 
 bench: setup  ## Benchmarks: minutes, gigabytes
 	$(BIN)/pytest -m benchmark -s tests/benchmarks
+
+notebooks: $(VENV)/notebooks  ## The notebooks in JupyterLab
+	$(BIN)/jupyter lab notebooks
+
+# Apart from the rest, which nobody shall wait for who does not open them.
+$(VENV)/notebooks: $(VENV)/installed requirements-notebooks.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-notebooks.lock
+	@touch $@
 
 clean:  ## Remove everything that make and koc generate
 	rm -rf $(VENV) .koc .mypy_cache .pytest_cache .ruff_cache .hypothesis

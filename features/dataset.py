@@ -193,6 +193,14 @@ class Dataset(_Frozen):
         own = self.tables[table].severity if table in self.tables else {}
         return own.get(defect, self.severity.get(defect, DEFAULT_SEVERITY[defect]))
 
+    def without_passwords(self) -> "Dataset":
+        """The same without those of database URLs, as it is kept beside models; drivers find them elsewhere (PGPASSWORD)."""
+        tables = {
+            name: source.model_copy(update={"source": re.sub(r"^(\w+://[^:@/]*):[^@]*@", r"\1@", source.source)})
+            for name, source in self.tables.items()
+        }
+        return self.model_copy(update={"tables": tables})
+
 
 def read_dataset(path: Path, *, root: Path | None = None, test_dates: tuple[datetime, ...] = ()) -> Dataset:
     """Read ``dataset.toml``; ``root`` and ``test_dates`` override what the file says.

@@ -22,7 +22,7 @@ from training.frame import Frame
 from training.hybrid import Hybrid
 from training.parallel import aside
 from training.timeline import Timeline
-from training.tracking import Tracker
+from training.tracking import CHAMPION, Tracker
 
 
 def score_batch(
@@ -34,11 +34,13 @@ def score_batch(
     as_of: datetime | None = None,
     keep: int | None = None,
     mark: str | None = None,
+    served: Callable[[str], bool] | None = None,
     progress: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
     """Score all users with an act before ``as_of`` (default: the end of the data) and make the batch current.
 
-    ``keep``: batches that stay; ``mark``: the end of its name; both as in `ScoreStore.write`.
+    ``keep``: batches that stay; ``mark``: the end of its name; ``served``: whether a batch of a model becomes current, by
+    default `of_champion`; all as in `ScoreStore.write`.
 
     Raises:
         TrackingError: no such model. BundleError: it was trained for other settings or tables than the dataset's.
@@ -74,9 +76,25 @@ def score_batch(
         dataset=tables.dataset.name,
         model=f"koc/{version}",
         as_of=moment,
+        trained_until=bundle.as_of,
         keep=keep,
         mark=mark,
+        served=served or of_champion(tracker, store),
     )
+
+
+def of_champion(tracker: Tracker, store: ScoreStore) -> Callable[[str], bool]:
+    """Tells whether a batch of a model (``koc/3``) is to be served: that of the champion, so that only a promotion brings
+    another one to the lists, and any as long as nothing is served."""
+
+    def served(model: str) -> bool:
+        try:
+            store.current_id()
+        except ScoresError:
+            return True
+        return model == f"koc/{tracker.find(CHAMPION).version}"
+
+    return served
 
 
 def load_bundle(tracker: Tracker, version: int) -> Bundle:

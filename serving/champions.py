@@ -42,6 +42,16 @@ class Champions:
         """Every change, the first one first."""
         return self.tracker.changes()
 
+    def strayed(self) -> str | None:
+        """What to say where the champion is another one than the last of the history; None where all is well."""
+        changes, champion = self.history(), self.tracker.find("champion").version
+        if changes and changes[-1].version != champion:
+            return (
+                f"koc/{champion} has the alias champion, though the history ends with koc/{changes[-1].version}: somebody "
+                "moved it outside of koc; promote the version that shall be served with `koc promote`"
+            )
+        return None
+
     def at(self, moment: datetime) -> Change | None:
         """Who was champion at a moment (with a zone), and since when; None before the first."""
         return champion_at(self.history(), moment)
@@ -69,13 +79,14 @@ class Champions:
         if challenger.version == champion.version:
             raise ConflictError(f"koc/{champion.version} is the champion already; name another version")
         checks = checked(challenger, champion) if checked else recorded_checks(self.tracker, challenger, champion, rules)
-        failed = tuple(check.text for check in checks if not check.passed)
+        failed = tuple(check.told for check in checks if not check.passed)
         if failed and override is None:
-            self._refused(principal, challenger.version, champion.version, checks, now)
-            told = "".join(f"\n  {check.name}: {check.text}" for check in checks if not check.passed)
+            self._refused(principal, challenger.version, champion.version, failed, now)
+            told = "".join(f"\n  {check}" for check in failed)
             raise PromotionError(
                 f"koc/{challenger.version} does not replace koc/{champion.version}, {len(failed)} of {len(checks)} checks "
-                f"failed:{told}\nTrain another challenger, or promote it with --override --reason TEXT"
+                f"failed:{told}\nTrain another challenger, allow a wider --margin where few people make intervals wide, or "
+                "promote it with --override --reason TEXT"
             )
         why = override or f"passed {len(checks)} checks against koc/{champion.version}"
         return self._move(principal, challenger.version, "promote", why, champion.version, checks, failed, now)
@@ -84,9 +95,11 @@ class Champions:
         """Make the champion before the present one champion again.
 
         Raises:
-            ForbiddenError: the principal is no admin. ConflictError: there is none before.
+            ForbiddenError: the principal is no admin. ConflictError: there is none before, or the history does not tell.
         """
         principal.require(Scope.ADMIN)
+        if strayed := self.strayed():
+            raise ConflictError(strayed)
         champion = self.tracker.find("champion").version
         return self._move(principal, previous(self.history()), "rollback", why, champion, (), (), now)
 
@@ -106,7 +119,10 @@ class Champions:
                 raise ConflictError(f"koc/{found} became champion meanwhile; look at `koc models history` and ask again")
             at = next_moment(self.history(), now or datetime.now(UTC))
             change = Change(at, version, action, principal.name, why, failed)
-            told = {"before": f"koc/{before}", "why": why, "checks": len(checks), "overridden": list(failed)}
+            told = {
+                "by": principal.name, "before": f"koc/{before}", "why": why,
+                "checks": len(checks), "overridden": list(failed),
+            }  # fmt: skip
             subject = f"koc/{version}"
             # Within the transaction: what is not audited does not happen.
             self._audit.write(
@@ -117,9 +133,9 @@ class Champions:
         return Moved(change, before, checks, self.store.serve_model(f"koc/{version}"))
 
     def _refused(
-        self, principal: Principal, version: int, champion: int, checks: "Sequence[Check]", now: datetime | None
+        self, principal: Principal, version: int, champion: int, failed: Sequence[str], now: datetime | None
     ) -> None:
-        told = {"before": f"koc/{champion}", "failed": [check.text for check in checks if not check.passed]}
+        told = {"by": principal.name, "before": f"koc/{champion}", "failed": list(failed)}
         subject = f"koc/{version}"
         self._audit.write(principal, "model.refuse", subject, model_version=subject, criteria=told, now=now)
 

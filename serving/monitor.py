@@ -1,15 +1,17 @@
 """Whether what is served is fresh, still fits its model, and turned out to be right once labels were closed."""
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.errors import ScoresError, TrackingError
+from features.errors import ScoresError
 from features.labels import influence_labels, stayed
 from features.tables import Tables
 from serving.access.principal import LOCAL
@@ -19,14 +21,18 @@ from serving.store.batch import Batch
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    from training.tracking import Tracker
-
 CHURN = "churn_probability"
 FRESH_DAYS = 8
 """Scores are old after as many days: they are made once a week at least, and a day late is no alarm."""
 
 MODEL_DAYS = 62
 """A model is old after as many days: it is trained once or twice a month."""
+
+CHURN_OFF = 0.1
+"""Distance of the share expected to leave from the share that left, from which it is an alarm unless chance explains it."""
+
+ALERTS = ("old_scores", "old_model", "score_drift", "feature_drift", "churn_off")
+"""Every name of an `Alert`."""
 
 
 @dataclass(frozen=True)
@@ -85,10 +91,13 @@ def realised(tables: Tables, lists: Iterable[ServedList]) -> list[Week]:
 
     timeline, until = Timeline(tables), tables.observed_until
     weeks: dict[str, list[_Judged]] = {}
-    for served in sorted(lists, key=lambda each: each.as_of):
-        if served.as_of + tables.dataset.time.horizon <= until and len(served.rows):
-            week = (served.as_of - timedelta(days=served.as_of.weekday())).date().isoformat()
-            weeks.setdefault(week, []).append(_judged(timeline, served, until))
+    # Lists of one batch share their labels.
+    for as_of, same in groupby(sorted(lists, key=lambda each: each.as_of), key=lambda each: each.as_of):
+        made = [each for each in same if len(each.rows)]
+        if made and as_of + tables.dataset.time.horizon <= until:
+            week = (as_of - timedelta(days=as_of.weekday())).date().isoformat()
+            truth = _Truth.at(timeline, as_of, until)
+            weeks.setdefault(week, []).extend(_judged(truth, each.rows) for each in made)
     return [_week(week, judged) for week, judged in weeks.items()]
 
 
@@ -101,24 +110,40 @@ class _Judged:
     left: "npt.NDArray[np.bool_]"
 
 
-def _judged(timeline: Any, served: ServedList, until: datetime) -> _Judged:
-    view = timeline.view(served.as_of, until)
-    to_arrow, users = timeline.tables.engine.to_arrow, served.rows["user_id"].combine_chunks()
+@dataclass(frozen=True)
+class _Truth:
+    """What followed one date: ``moved``, of who moved somebody ``user_id`` and ``influence``, None without evidence of it;
+    ``stayed``, ids of who ordered, None without orders."""
+
+    moved: pa.Table | None
+    stayed: pa.Array | None
+
+    @classmethod
+    def at(cls, timeline: Any, as_of: datetime, until: datetime) -> "_Truth":
+        view, to_arrow = timeline.view(as_of, until), timeline.tables.engine.to_arrow
+        moved, here = None, None
+        if timeline.has_influence:
+            labels = to_arrow(influence_labels(view, as_of))
+            moved = labels.filter(pc.greater(labels["influence"], 0))
+        if timeline.has_churn:
+            here = to_arrow(stayed(view, as_of))["user_id"].combine_chunks()
+        return cls(moved, here)
+
+
+def _judged(truth: _Truth, rows: pa.Table) -> _Judged:
+    users = rows["user_id"].combine_chunks()
     moved, captured = None, None
-    if timeline.has_influence:
-        labels = to_arrow(influence_labels(view, served.as_of))
-        labels = labels.filter(pc.greater(labels["influence"], 0))
-        moved = pc.is_in(users, value_set=labels["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
-        members = pc.is_in(labels["user_id"], value_set=users)
-        whole = pc.sum(labels["influence"]).as_py()
-        captured = (pc.sum(labels["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
-    if CHURN not in served.rows.column_names or not timeline.has_churn:
+    if truth.moved is not None:
+        moved = pc.is_in(users, value_set=truth.moved["user_id"].combine_chunks()).to_numpy(zero_copy_only=False)
+        members = pc.is_in(truth.moved["user_id"], value_set=users)
+        whole = pc.sum(truth.moved["influence"]).as_py()
+        captured = (pc.sum(truth.moved["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
+    if CHURN not in rows.column_names or truth.stayed is None:
         return _Judged(len(users), moved, captured, np.empty(0), np.empty(0, bool))
-    known = pc.is_valid(served.rows[CHURN])
+    known = pc.is_valid(rows[CHURN])
     buyers = users.filter(known.combine_chunks())
-    here = to_arrow(stayed(view, served.as_of))["user_id"].combine_chunks()
-    left = ~pc.is_in(buyers, value_set=here).to_numpy(zero_copy_only=False)
-    return _Judged(len(users), moved, captured, served.rows[CHURN].filter(known).to_numpy(), left)
+    left = ~pc.is_in(buyers, value_set=truth.stayed).to_numpy(zero_copy_only=False)
+    return _Judged(len(users), moved, captured, rows[CHURN].filter(known).to_numpy(), left)
 
 
 def _week(week: str, judged: Sequence[_Judged]) -> Week:
@@ -138,63 +163,88 @@ def _week(week: str, judged: Sequence[_Judged]) -> Week:
 
 
 @dataclass(frozen=True)
+class Alert:
+    """What somebody should look at: a name of `ALERTS`, and a sentence that ends with what to do."""
+
+    alert: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Health:
-    """How fresh a batch is and how its columns have moved; ``drift``: rows as from `Profile.drift`."""
+    """How fresh a batch is, how its columns have moved and how lists turned out.
+
+    ``model_days``: since the end of the data that the model was trained on, None where the batch does not tell. ``drift``:
+    rows as from `Profile.drift`. ``weeks``: as from `Week.to_dict`, None where none were judged.
+    """
 
     batch: str
     model: str
     score_days: float
     model_days: float | None
-    drift: Sequence[dict[str, Any]]
+    drift: Sequence[Mapping[str, Any]]
+    weeks: Sequence[Mapping[str, Any]] | None = None
 
     @property
     def shifted(self) -> list[str]:
         return [row["column"] for row in self.drift if row["shifted"]]
 
     @property
-    def alerts(self) -> list[str]:
-        """What somebody should look at, in words."""
+    def alerts(self) -> list[Alert]:
         found = []
         if self.score_days > FRESH_DAYS:
-            found.append(f"the scores are of {self.score_days:.0f} days ago; score again, or look at the schedule")
+            text = f"the scores are of {self.score_days:.0f} days ago; score again, or look at the schedule"
+            found.append(Alert("old_scores", text))
         if self.model_days is not None and self.model_days > MODEL_DAYS:
-            found.append(f"{self.model} was trained on what was known {self.model_days:.0f} days ago; train a challenger")
+            text = f"{self.model} was trained on what was known {self.model_days:.0f} days ago; train a challenger"
+            found.append(Alert("old_model", text))
         by_kind = {
             kind: [row["column"] for row in self.drift if row["shifted"] and row["kind"] == kind]
             for kind in ("score", "feature")
         }
         if by_kind["score"]:
             told = f"{' and '.join(by_kind['score'])} shifted since {self.model} was trained"
-            found.append(f"{told}; train a challenger")
+            found.append(Alert("score_drift", f"{told}; train a challenger"))
         if features := by_kind["feature"]:
             of = sum(row["kind"] == "feature" for row in self.drift)
             told = f"{len(features)} of {of} features shifted, first {', '.join(features[:5])}"
-            found.append(f"{told}; see whether their tables are recorded as before")
+            found.append(Alert("feature_drift", f"{told}; see whether their tables are recorded as before"))
+        if self.weeks and (off := _churn_off(self.weeks[-1])):
+            found.append(Alert("churn_off", off))
         return found
 
 
-def trained_until(tracker: "Tracker", model: str) -> datetime | None:
-    """What a model (``koc/3``) was trained on, as the registry tells it; UTC without a zone, None where it does not."""
-    from training.recipe import read_recipe
-
-    try:
-        return datetime.fromisoformat(read_recipe(tracker, tracker.find(model)).as_of)
-    except TrackingError:
+def _churn_off(week: Mapping[str, Any]) -> str | None:
+    """What to say of the last week if as few or as many left as chance would bring about once in some hundred weeks."""
+    expected, left, buyers = week["expected"], week["left"], week["buyers"]
+    if expected is None or left is None:
         return None
+    chance = 3 * math.sqrt(expected * (1 - expected) / buyers)
+    if abs(expected - left) <= max(CHURN_OFF, chance):
+        return None
+    return (
+        f"of {buyers:,} buyers on the lists of the week of {week['week']} {left:.0%} left, {expected:.0%} were expected to; "
+        "train a challenger"
+    )
 
 
-def health(batch: Batch, trained_until: datetime | None, now: datetime | None = None) -> Health:
-    """trained_until: what the model of the batch was trained on, UTC without a zone; None where it is not known."""
+def health(batch: Batch, weeks: Sequence[Mapping[str, Any]] | None = None, now: datetime | None = None) -> Health:
+    """weeks: how lists turned out, see `Health`."""
     now = (now or datetime.now(UTC)).astimezone(UTC).replace(tzinfo=None)
-    as_of = datetime.fromisoformat(batch.manifest.as_of)
+    manifest = batch.manifest
     try:
         drift = batch.drift().to_pylist()
     except ScoresError:
         drift = []
     return Health(
-        batch=batch.manifest.batch,
-        model=batch.manifest.model,
-        score_days=(now - as_of) / timedelta(days=1),
-        model_days=None if trained_until is None else (now - trained_until) / timedelta(days=1),
+        batch=manifest.batch,
+        model=manifest.model,
+        score_days=(now - datetime.fromisoformat(manifest.as_of)) / timedelta(days=1),
+        model_days=(
+            None
+            if manifest.trained_until is None
+            else (now - datetime.fromisoformat(manifest.trained_until)) / timedelta(days=1)
+        ),
         drift=drift,
+        weeks=weeks,
     )

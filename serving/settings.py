@@ -48,16 +48,23 @@ class ServiceSettings(BaseSettings):
     @classmethod
     def _is_cron(cls, expression: str | None, info: ValidationInfo) -> str | None:
         """Raises:
-        SettingsError: it is no cron expression.
+        SettingsError: it is no cron expression of five fields, or its time never comes.
         """
-        from croniter import croniter
+        from croniter import CroniterError, croniter
 
-        if expression and not croniter.is_valid(expression):
+        if not expression:
+            return None
+        try:
+            # Some write seconds first, others last: with six fields a night would be taken for a day of the month.
+            told = len(expression.split()) in (1, 5) and croniter(expression).get_prev() > 0
+        except CroniterError:
+            told = False
+        if not told:
             raise SettingsError(
                 f"KOC_{str(info.field_name).upper()} is {expression!r}, which is no cron expression; write minute, hour, "
                 "day, month and weekday (UTC), such as 0 3 * * * for 3:00 every night"
             )
-        return expression or None
+        return expression
 
     @property
     def schedule(self) -> dict[str, str]:

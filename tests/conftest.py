@@ -36,7 +36,6 @@ MARKET_TESTS = {
     "tests/serving/test_scores.py",
     "tests/serving/test_volume_of_scores.py",
     "tests/training/test_bundle.py",
-    "tests/training/promotion/test_shuffled.py",
     "tests/training/test_explain.py",
     "tests/training/test_hybrid.py",
     "tests/training/test_pipeline.py",

@@ -84,7 +84,7 @@ DEMANDS: Mapping[int, tuple[str, tuple[str, ...]]] = {
     74: ("lists that gather and lists that win", ("serving/lists/objectives.py",)),
     75: ("head, waist and tail", ("serving/value_columns.py",)),
     76: ("staff guides as a role of their own", ("features/roles.py",)),
-    77: ("a watch over drift of scores and data", ("training/profile.py", "serving/monitor.py")),
+    77: ("a watch over drift of scores and data", ("training/profile.py", "serving/monitor.py", "GET /v1/monitor")),
     78: ("ten million users in one job within bounded memory", ()),
     79: ("a list of 100,000 made, paged and exported", ("serving/lists/lists.py", "serving/lists/exports.py")),
     80: ("a distributed way, with its law of scaling", ("features/engine_spark.py", "docs/capacity.md")),

@@ -139,6 +139,32 @@ def test_every_block_is_built_of_what_a_snapshot_holds() -> None:
         assert list(block.build.__annotations__) == ["snapshot", "return"], block.name
 
 
+# What is installed
+
+LOCKS = ("requirements.lock", "requirements-notebooks.lock")
+
+
+def locked(name: str) -> dict[str, str]:
+    """Package -> version."""
+    lines = [line for line in (REPO / name).read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
+    return {
+        re.sub("[-_.]+", "-", package).lower(): version for package, _, version in (line.partition("==") for line in lines)
+    }
+
+
+def test_every_pinned_dependency_is_locked_once_with_its_version() -> None:
+    project = tomllib.loads((REPO / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    main, notebooks = map(locked, LOCKS)
+    assert not {*main} & {*notebooks}
+    groups = {"": project["dependencies"], **project["optional-dependencies"]}
+    for group, wanted in groups.items():
+        for text in wanted:
+            package, _, version = re.sub(r"\[.*\]", "", text).partition("==")
+            if version:
+                found = (notebooks if group == "notebooks" else main).get(re.sub("[-_.]+", "-", package).lower())
+                assert found == version, f"{text} of group {group!r}"
+
+
 # The command line
 
 

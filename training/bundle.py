@@ -52,7 +52,7 @@ class Bundle:
         if any(folder.iterdir()):
             raise BundleError(f"{folder} is not empty; choose a new folder for the bundle")
         texts = {
-            "dataset.json": self.dataset.model_dump_json(indent=1),
+            "dataset.json": self.dataset.without_passwords().model_dump_json(indent=1),
             "metrics.json": as_json(list(self.metrics)),
             "profile.json": self.profile.to_json(),
             "training.json": as_json(

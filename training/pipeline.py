@@ -73,7 +73,7 @@ def train(
     extras = fit_extras(EXTRAS, timeline, folds, as_of, settings, progress)
     progress("profile of features and scores")
     some = np.random.default_rng(settings.seed).random(len(today.users)) < PROFILED / max(PROFILED, len(today.users))
-    profile = Profile.of(today, hybrid.said(today, some), some)
+    profile = Profile.of(today, hybrid.said(today, some), some, before=folds[0].frame)
     bundle = Bundle(tables.dataset, as_of, settings.to_dict(), fingerprint(folds), metrics, hybrid, profile, extras)
     return Trained(bundle, records, evaluations, folds)
 

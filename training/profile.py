@@ -7,7 +7,7 @@ freedom times 1/n + 1/m: Yurdakul, Statistical Properties of Population Stabilit
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,10 @@ CHANCE = 0.02
 
 SMOOTH = 0.5
 """Added to every count: an empty bin would make the index infinite."""
+
+FEATURE, SCORE, CLOCK = "feature", "score", "clock"
+"""Kinds of columns. A clock is a feature that time alone moves, such as one that counts all history: it had shifted within
+the horizon before training already. It is told of and never called shifted."""
 
 KOC_SCORE, CHURN = "koc_score", "churn_probability"
 
@@ -56,18 +60,23 @@ class Profile:
     columns: Mapping[str, Bins]
 
     @classmethod
-    def of(cls, frame: Frame, said: Said, rows: Rows | None = None) -> "Profile":
-        """frame: that of the date of training; said: what the model says of it, or of its ``rows`` (N,) alone."""
-        return cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said, rows)})
+    def of(cls, frame: Frame, said: Said, rows: Rows | None = None, *, before: Frame | None = None) -> "Profile":
+        """frame: that of the date of training; said: what the model says of it, or of its ``rows`` (N,) alone; before: a
+        frame that is older by a horizon, which tells the clocks."""
+        found = cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said, rows)})
+        if before is None:
+            return found
+        moved = {row["column"] for row in found.drift(before, Said({}, None, None)) if row["shifted"]}
+        return cls({name: replace(bins, kind=CLOCK) if name in moved else bins for name, bins in found.columns.items()})
 
     def drift(self, frame: Frame, said: Said) -> list[dict[str, object]]:
-        """One row per column of the profile that ``frame`` has, the most shifted first.
+        """One row per column of the profile that ``frame`` has, the most shifted first, clocks last.
 
         column        string
-        kind          string   ``feature`` or ``score``
+        kind          string   ``feature``, ``score`` or ``clock``
         psi           float64  >= 0
         limit         float64  above it the column is shifted: `SHIFTED`, or what chance explains where that is more
-        shifted       bool
+        shifted       bool     false of a clock
         unknown_then  float64  share of people without a value, 0 to 1, at the date of training
         unknown_now   float64
         """
@@ -87,12 +96,12 @@ class Profile:
                     "kind": bins.kind,
                     "psi": index,
                     "limit": limit,
-                    "shifted": index > limit,
+                    "shifted": index > limit and bins.kind != CLOCK,
                     "unknown_then": float(then[-1] / max(1, then.sum())),
                     "unknown_now": float(now[-1] / max(1, now.sum())),
                 }
             )
-        rows.sort(key=lambda row: (-float(row["psi"] / row["limit"]), row["column"]))  # type: ignore[operator]
+        rows.sort(key=lambda row: (row["kind"] == CLOCK, -float(row["psi"] / row["limit"]), row["column"]))  # type: ignore[operator]
         return rows
 
     def to_json(self) -> str:
@@ -136,8 +145,8 @@ def _columns(frame: Frame, said: Said, rows: Rows | None = None) -> Iterator[tup
     """Name, kind and values of each column, one after the other, so that they need not fit."""
     some = slice(None) if rows is None else rows
     for name in frame.matrix.columns:
-        yield name, "feature", frame.matrix.column(name)[some]
+        yield name, FEATURE, frame.matrix.column(name)[some]
     if said.margin is not None:
-        yield KOC_SCORE, "score", np.exp(said.margin)
+        yield KOC_SCORE, SCORE, np.exp(said.margin)
     if said.churn is not None:
-        yield CHURN, "score", np.where(frame.churn_population[some], said.churn, np.nan)
+        yield CHURN, SCORE, np.where(frame.churn_population[some], said.churn, np.nan)

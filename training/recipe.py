@@ -65,7 +65,7 @@ def recipe_of(trained: "Trained", bundle: str) -> Recipe:
     dates = {judged.as_of for judged in [each for task in trained.evaluations.values() for each in task]}
     dataset = trained.bundle.dataset
     return Recipe(
-        dataset=dataset.model_dump(mode="json"),
+        dataset=dataset.without_passwords().model_dump(mode="json"),
         settings=dict(trained.bundle.settings),
         as_of=trained.bundle.as_of.isoformat(),
         training_dates=[fold.as_of.isoformat() for fold in trained.folds],

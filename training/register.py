@@ -16,7 +16,7 @@ from training.pipeline import Trained
 from training.plots import headlines, importance_plot, intervals_plot, reliability_plot, weights_plot
 from training.recipe import RECIPE_FILE, Recipe, recipe_of, require_same_bundle
 from training.stack import Stack
-from training.tracking import Run, Tracker
+from training.tracking import CHALLENGER, Run, Tracker
 
 
 def log_backtest(records: Sequence[Record], params: Mapping[str, object], tracker: Tracker) -> str:
@@ -32,7 +32,8 @@ def log_backtest(records: Sequence[Record], params: Mapping[str, object], tracke
 def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None = None, like: Recipe | None = None) -> int:
     """Log parameters, metrics per date, features, plots and the bundle as one run; returns the registered version.
 
-    ``tags``: of the run, besides dataset, date and fingerprint. ``like``: of the run that this one has to repeat.
+    ``tags``: of the run, besides dataset, date and fingerprint. ``like``: of the run that this one has to repeat; such a
+    version challenges nobody, and the alias stays.
 
     Raises:
         ReproductionError: the bundle is not that of ``like``; nothing is registered.
@@ -70,7 +71,9 @@ def register(trained: Trained, tracker: Tracker, tags: Mapping[str, str] | None 
             if like:
                 require_same_bundle(like, recipe.bundle)
             run.tags({"bundle": recipe.bundle, "lock": recipe.lock, "code": recipe.code})
-            return tracker.register(run, saved)
+            version = tracker.register(run, saved, aliases=() if like else (CHALLENGER,))
+            run.tags({"version": str(version)})
+            return version
 
 
 def _log_records(run: Run, records: Sequence[Record]) -> None:

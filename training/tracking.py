@@ -34,7 +34,7 @@ BATCH = 100
 
 @dataclass(frozen=True)
 class Version:
-    """One registered bundle; ``created`` is UTC, ``metrics`` are those of its run, ``tags`` its own."""
+    """One registered bundle; ``created`` is UTC, ``metrics`` and ``run_name`` are those of its run, ``tags`` its own."""
 
     name: str
     version: int
@@ -43,6 +43,7 @@ class Version:
     created: datetime
     metrics: Mapping[str, float]
     tags: Mapping[str, str] = field(default_factory=dict)
+    run_name: str = ""
 
 
 @dataclass(frozen=True)
@@ -254,10 +255,12 @@ class Tracker:
                     tuple(sorted(alias for alias, version in aliases.items() if version == int(entry.version))),
                     entry.run_id,
                     datetime.fromtimestamp(entry.creation_timestamp / 1000, UTC).replace(tzinfo=None),
-                    self._client.get_run(entry.run_id).data.metrics,
+                    run.data.metrics,
                     dict(entry.tags),
+                    run.info.run_name or "",
                 )
                 for entry in self._client.search_model_versions(f"name = '{name}'")
+                for run in [self._client.get_run(entry.run_id)]
             ]
         return sorted(found, key=lambda version: -version.version)
 

@@ -42,6 +42,9 @@ class Metrics:
         self.batch_rows = self.gauge("koc_batch_rows", "Users in the batch that is served.")
         self.jobs = self.gauge("koc_jobs", "Jobs by state.", ("state",))
         self.shifted = self.gauge("koc_drift_shifted", "Columns that have shifted since training.", ("kind",))
+        self.model_age = self.gauge("koc_model_age_seconds", "Age of what the served model was trained on.")
+        self.alert = self.gauge("koc_alert", "1 where somebody should look, else 0.", ("alert",))
+        self.columns: set[str] = set()
         self.psi = self.gauge("koc_drift_psi", "Population stability index since training.", ("column",))
         self.realised = self.gauge(
             "koc_realised", "How the lists turned out of the last week whose labels are closed.", ("what",)

@@ -22,6 +22,7 @@ class CommunityPage(BaseModel):
 
     model_config = example(
         batch="20240601T0000-1f0c77aa",
+        model="koc/3",
         as_of="2024-06-01T00:00:00Z",
         total=1,
         next=None,
@@ -45,6 +46,7 @@ class CommunityPage(BaseModel):
     )
 
     batch: str
+    model: str
     as_of: datetime
     total: int = Field(description="Communities that pass the filters, on all pages.")
     next: int | None = Field(description="`start` of the next page; null after the last.")
@@ -78,6 +80,7 @@ def communities(
         rows = unnamed(found.rows, connection, datetime.now(UTC))
     return CommunityPage(
         batch=batch.manifest.batch,
+        model=batch.manifest.model,
         as_of=datetime.fromisoformat(batch.manifest.as_of).replace(tzinfo=UTC),
         total=found.total,
         next=found.next,

@@ -16,7 +16,7 @@ from serving.api.problems import errors
 from serving.api.schemas import Alive, Ready
 from serving.api.security import Reader
 from serving.api.services import Given, Services
-from serving.api.watched import last_week, watch
+from serving.api.watched import judged_weeks, last_week, watch
 
 router = APIRouter(tags=["health"])
 log = logging.getLogger(__name__)
@@ -46,20 +46,22 @@ def ready(services: Given, response: Response) -> Ready:
 def metrics(request: Request, services: Given, principal: Reader) -> Response:  # noqa: ARG001
     """Metrics of this process in the format of Prometheus."""
     found: Metrics = request.app.state.metrics
+    weeks = None
+    # Whoever watches has to see the rest above all while the database is away.
+    with suppress(SQLAlchemyError):
+        for state, number in services.jobs.counts().items():
+            found.jobs.labels(state).set(number)
+        weeks = judged_weeks(services.jobs)
+        for what, value in (last_week(weeks) if weeks else {}).items():
+            found.realised.labels(what).set(value)
     try:
         manifest = services.served.batch.manifest
         found.batch_rows.set(manifest.rows)
         as_of = datetime.fromisoformat(manifest.as_of)
         found.batch_age.set(time.time() - (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp())
-        watch(found, services)
+        watch(found, services, weeks)
     except ScoresError:
         found.batch_rows.set(0)
-    # Whoever watches has to see the rest above all while the database is away.
-    with suppress(SQLAlchemyError):
-        for state, number in services.jobs.counts().items():
-            found.jobs.labels(state).set(number)
-        for what, value in last_week(services.jobs).items():
-            found.realised.labels(what).set(value)
     return Response(found.text(), media_type=CONTENT_TYPE_LATEST)
 
 

@@ -46,12 +46,14 @@ class Kpis(BaseModel):
 
     model_config = example(
         batch="20240601T0000-1f0c77aa",
+        model="koc/3",
         as_of="2024-06-01T00:00:00Z",
         categories=[_BEAUTY],
         total={**_BEAUTY, "category": None},
     )
 
     batch: str
+    model: str
     as_of: datetime
     categories: list[Asset]
     total: Asset = Field(description="People counted once; money is the sum of the categories.")
@@ -68,6 +70,7 @@ def kpis(services: Given, principal: Reader) -> dict[str, Any]:
     rows = batch.kpis().to_pylist()
     return {
         "batch": batch.manifest.batch,
+        "model": batch.manifest.model,
         "as_of": datetime.fromisoformat(batch.manifest.as_of).replace(tzinfo=UTC),
         "categories": [row for row in rows if row["scope"] == "category"],
         "total": next(row for row in rows if row["scope"] == "total"),

@@ -1,12 +1,14 @@
 """`koc demo`: the main job end to end on a simulated market."""
 
 import shutil
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from serving.cli.candidates import candidates
 from serving.cli.options import DEFAULT_HOME, DEFAULT_THREADS, Home, Threads, console
+from serving.cli.promote import opened, person
 from serving.cli.score import score
 from serving.cli.simulate import simulate
 from serving.cli.train import train
@@ -32,7 +34,18 @@ def demo(
     console.rule("2 of 4: features, backtest, training, MLflow")
     train(market / "dataset.toml", home=home, dates=DATES, seed=seed, threads=threads)
     console.rule("3 of 4: batch scores")
-    score(market / "dataset.toml", home=home, model="challenger", threads=threads)
+    crown(home)
+    score(market / "dataset.toml", home=home, threads=threads)
     console.rule("4 of 4: the 20 best candidates")
     candidates(home=home)
     console.print(f"More of them: koc candidates --home {home} --limit 100 --format csv")
+
+
+def crown(home: Path) -> None:
+    """Serve what was just trained, also where an earlier tour has left a champion of another market."""
+    from training.promotion.checks import Rules
+
+    with opened(home, None, None) as champions:
+        tracker = champions.tracker
+        if tracker.find("challenger").version != tracker.find("champion").version:
+            champions.promote(person(), "challenger", Rules(), override="a tour begins anew", checked=lambda *_: ())

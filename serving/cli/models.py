@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from serving.cli.operations import DatabaseUrl, moment
 from serving.cli.options import DEFAULT_HOME, Home, Tracking, console, say
@@ -12,13 +12,16 @@ from serving.cli.promote import opened
 
 models = typer.Typer(name="models", help="List registered models, show their cards and the champions.", no_args_is_help=True)
 
+TOLD = {"average precision": "koc/hybrid/average_precision/pooled", "churn AUROC": "churn/hybrid/auroc/pooled"}
+"""Column -> the metric of the run that it shows."""
+
 
 @models.command("list")
 def list_(
     tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
 ) -> None:
-    """List the registered versions, the newest first, with their aliases.
+    """List the registered versions, the newest first, with aliases, average precision and churn AUROC on the test dates.
 
     Example: koc models list
     """
@@ -28,9 +31,13 @@ def list_(
     if not versions:
         console.print("No model is registered; run `koc train` first.")
         return
-    grid = Table("version", "aliases", "created (UTC)", "run")
+    grid = Table("version", "aliases", "created (UTC)", "trained on", *TOLD, Column("run", no_wrap=True))
     for version in versions:
-        grid.add_row(str(version.version), ", ".join(version.aliases), f"{version.created:%Y-%m-%d %H:%M}", version.run_id)
+        told = [version.metrics.get(name) for name in TOLD.values()]
+        cells = ["-" if value is None else f"{value:.3f}" for value in told]
+        created = f"{version.created:%Y-%m-%d %H:%M}"
+        about = (", ".join(version.aliases), created, version.run_name)
+        grid.add_row(str(version.version), *map(escape, about), *cells, version.run_id)
     console.print(grid)
 
 
@@ -64,8 +71,10 @@ def history(
     """
     wanted = moment(at, "--at")
     with opened(home, database_url, tracking) as champions:
+        strayed = None
         if wanted is None:
             changes = champions.history()[::-1]
+            strayed = champions.strayed() if changes else None
         else:
             found = champions.at(wanted)
             changes = [found] if found else []
@@ -77,3 +86,5 @@ def history(
         cells = (f"koc/{change.version}", change.action, change.by, change.why, "\n".join(change.overridden))
         grid.add_row(f"{change.at:%Y-%m-%d %H:%M:%S}", *map(escape, cells))
     console.print(grid)
+    if strayed:
+        console.print(f"[bold yellow]caution[/bold yellow] {escape(strayed)}", soft_wrap=True)

@@ -17,7 +17,6 @@ from serving.cli.options import (
     MemoryLimit,
     Root,
     Threads,
-    Tracking,
     console,
     open_dataset,
     progress,
@@ -36,7 +35,6 @@ def monitor(
     root: Root = None,
     every: Annotated[bool, typer.Option("--all", help="Show every column, not the ones that have shifted alone.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-    tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
     database_url: DatabaseUrl = None,
     memory: MemoryLimit = None,
@@ -47,23 +45,21 @@ def monitor(
     Example: koc monitor --dataset dataset.toml
     """
     from serving.lists.lists import Lists
-    from serving.monitor import health, realised, served_lists, trained_until
+    from serving.monitor import health, realised, served_lists
     from serving.settings import ServiceSettings
     from serving.store.score_store import ScoreStore
     from serving.store.served import Served
-    from training.tracking import Tracker
 
     store = ScoreStore(home / "scores")
     batch = store.open()
-    found = health(batch, trained_until(Tracker(tracking, home), batch.manifest.model))
     weeks: list[Week] | None = None
     if dataset is not None:
         tables, _ = open_dataset(read(dataset, root), memory=memory, threads=threads)
         with operations(home, database_url) as database, progress("judging past lists"):
             weeks = realised(tables, served_lists(Lists(database, Served(store), ServiceSettings(home=home))))
+    found = health(batch, None if weeks is None else [week.to_dict() for week in weeks])
     if as_json:
-        by_week = None if weeks is None else [week.to_dict() for week in weeks]
-        told = {**asdict(found), "alerts": found.alerts, "weeks": by_week}
+        told = {**asdict(found), "alerts": [asdict(alert) for alert in found.alerts]}
         print(json.dumps(told, ensure_ascii=False, indent=1))
         return
     _show(found, every)
@@ -75,7 +71,7 @@ def _show(found: "Health", every: bool) -> None:
     model = "" if found.model_days is None else f", {found.model} of {found.model_days:.1f} days ago"
     say(f"batch {found.batch}: scores of {found.score_days:.1f} days ago{model}")
     for alert in found.alerts:
-        console.print(f"[bold yellow]alert[/bold yellow] {escape(alert)}", soft_wrap=True)
+        console.print(f"[bold yellow]alert[/bold yellow] {escape(alert.text)}", soft_wrap=True)
     shown = [row for row in found.drift if every or row["shifted"]]
     if not found.drift:
         say("The batch does not tell of drift; score again with `koc score`.")

@@ -1,7 +1,9 @@
 """`koc promote` and `koc rollback`: which registered version is served."""
 
+import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,6 +31,7 @@ from serving.cli.options import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from serving.access.principal import Principal
     from serving.champions import Champions, Moved
     from training.promotion.checks import Check, Rules
     from training.tracking import Version
@@ -57,7 +60,6 @@ def promote(
 
     Example: koc promote --version 4
     """
-    from serving.access.principal import LOCAL
     from training.promotion.checks import Rules
 
     if override != bool(reason and reason.strip()):
@@ -66,7 +68,7 @@ def promote(
     if dataset is not None:
         checked = _judging(dataset, root, tracking, home, memory, threads, rules)
     with opened(home, database_url, tracking) as champions:
-        moved = champions.promote(LOCAL, version, rules, override=reason, checked=checked)
+        moved = champions.promote(person(), version, rules, override=reason, checked=checked)
         _show(moved.checks)
         _tell(moved, given(dataset=dataset, root=root, tracking=tracking, home=home))
 
@@ -81,10 +83,18 @@ def rollback(
 
     Example: koc rollback --reason "complaints from Hangzhou"
     """
+    with opened(home, database_url, tracking) as champions:
+        _tell(champions.rollback(person(), reason), given(tracking=tracking, home=home))
+
+
+def person() -> "Principal":
+    """Whoever has the shell, by the name of their account on the machine: the history says who it was."""
     from serving.access.principal import LOCAL
 
-    with opened(home, database_url, tracking) as champions:
-        _tell(champions.rollback(LOCAL, reason), given(tracking=tracking, home=home))
+    try:
+        return replace(LOCAL, name=f"{getpass.getuser()} ({LOCAL.name})")
+    except (OSError, KeyError):  # containers run accounts that have no name
+        return LOCAL
 
 
 @contextmanager

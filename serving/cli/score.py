@@ -1,7 +1,7 @@
 """`koc score`: batch scores of all users."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, cast
 
 import typer
 
@@ -44,12 +44,15 @@ def score(
     spark_master: SparkMaster = None,
     spark_option: SparkOptions = None,
 ) -> None:
-    """Score every user with a registered model and make the batch the current one.
+    """Score every user with a registered model, and serve the batch if the model is the champion.
 
+    Scores of another model are kept beside what is served, until `koc promote` makes it the champion.
     Accounts that abuse is held against are suppressed, unless the batch goes to a folder of its own.
 
     Example: koc score --dataset dataset.toml --as-of 2024-06-01
     """
+    from datetime import datetime
+
     from features.dataset import parse_moment
     from features.errors import DatasetError
     from serving.batch import score_batch
@@ -69,14 +72,19 @@ def score(
     tables, _ = open_dataset(described, quarantine=quarantine, engine=running, kept=kept)
     store = ScoreStore(out or home / "scores")
     with progress("scoring") as tell:
-        keep = ServiceSettings().keep_batches
-        manifest = score_batch(tables, tracker, store, model=model, as_of=moment, keep=keep, progress=tell)  # type: ignore[arg-type]
+        manifest = score_batch(
+            tables, tracker, store,
+            model=model, as_of=cast(datetime | None, moment), keep=ServiceSettings().keep_batches,
+            served=None if out is None else lambda _: True, progress=tell,
+        )  # fmt: skip
     if out is None:
         with operations(home, database_url) as database:
             gated = gate_batch(database, store.open(manifest.batch))
         if gated.added:
             say(f"Suppressed {gated.added:,} accounts for abuse; `koc candidates --where 'abuse_score>=0.01'` shows why")
-    say(
-        f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}; "
-        f"next: koc candidates{given(scores=out, home=home)}"
-    )
+    scored = f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}"
+    if (current := store.current()).batch == manifest.batch:
+        say(f"{scored}; next: koc candidates{given(scores=out, home=home)}")
+    else:
+        compare = f"koc batches diff --batch {manifest.batch} --before {current.batch}{given(home=home)}"
+        say(f"{scored}, kept beside {current.batch} of {current.model}, which is served; next: {compare}")

@@ -1,5 +1,7 @@
 """`koc train`: judge, fit, log to MLflow and register as challenger."""
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -9,7 +11,6 @@ from serving.cli.options import (
     DEFAULT_DATASET,
     DEFAULT_HOME,
     DEFAULT_THREADS,
-    DatasetFile,
     Dates,
     Home,
     MemoryLimit,
@@ -30,14 +31,16 @@ from serving.cli.options import (
 
 
 def train(
-    dataset: DatasetFile = DEFAULT_DATASET,
+    dataset: Annotated[
+        Path | None, typer.Option("--dataset", help="The dataset file; draft one with `koc init`. Default: dataset.toml.")
+    ] = None,
     root: Root = None,
     test_date: TestDates = None,
     dates: Dates = None,
     settings: SettingsFile = None,
     tracking: Tracking = None,
     home: Home = DEFAULT_HOME,
-    seed: Annotated[int, typer.Option(min=0, help="Of models and resamples.")] = 0,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of models and resamples; default: 0.")] = None,
     quarantine: Quarantine = None,
     memory: MemoryLimit = None,
     threads: Threads = DEFAULT_THREADS,
@@ -60,12 +63,14 @@ def train(
     from training.results import render
     from training.tracking import CHAMPION, Tracker
 
-    if like is not None and (test_date or dates is not None or settings is not None):
-        raise typer.BadParameter("--like takes dates and settings from the run; leave out --test-date, --dates, --settings")
+    if like is not None and any((dataset, test_date, dates, settings, seed is not None)):
+        names = "--dataset, --test-date, --dates, --settings, --seed"
+        raise typer.BadParameter(f"--like takes dataset, dates, settings and seed from the run; leave out {names}")
     tracker = Tracker(tracking, home)
     recipe = None
     if like is None:
-        described, chosen = read(dataset, root, test_date), train_settings(settings, dates=dates, seed=seed, threads=threads)
+        described = read(dataset or DEFAULT_DATASET, root, test_date)
+        chosen = train_settings(settings, dates=dates, seed=seed or 0, threads=threads)
         also = dates_of_champion(tracker, described.name)
     else:
         recipe = read_recipe(tracker, tracker.find(like))
@@ -73,15 +78,20 @@ def train(
         described, chosen, also = recipe.described(root), recipe.trained_with(), recipe.judged_on()
     running = make_engine(engine, memory=memory, threads=threads, master=spark_master, options=spark_option)
     tables, _ = open_dataset(described, quarantine=quarantine, engine=running)
+    if recipe is not None:
+        # Wherever the tables lie by now, the bundle tells where they lay.
+        tables = replace(tables, dataset=recipe.described())
     with progress("training") as tell:
         trained = run_training(tables, chosen, tell, also=also, like=recipe)
         tell("registering in MLflow")
         version = tracker.find(register(trained, tracker, like=recipe))
     if recipe is not None:
-        say(f"koc/{version.version} has the same checksum as version {like}: {recipe.bundle}")
+        say(f"koc/{version.version} has the same checksum as {like}: {recipe.bundle}; aliases are as they were")
+        return
     render([record for record in trained.records if record.as_of == "pooled"], console)
-    model = None if CHAMPION in version.aliases else "challenger"
-    say(
-        f"Registered koc version {version.version} as {' and '.join(version.aliases)}; "
-        f"next: koc score{given(dataset=dataset, root=root, tracking=tracking, home=home, model=model)}"
+    step = (
+        f"koc score{given(dataset=dataset, root=root, tracking=tracking, home=home)}"
+        if CHAMPION in version.aliases
+        else f"koc promote{given(tracking=tracking, home=home)}"
     )
+    say(f"Registered koc version {version.version} as {' and '.join(version.aliases)}; next: {step}")

@@ -12,7 +12,7 @@ from serving.state.tables import facts
 from serving.state.tables import jobs as table
 
 FACT = "schedule:"
-"""How the facts are named that say up to when a kind has been asked for."""
+"""How the facts are named that say up to when a kind has been asked for by an expression: another one begins anew."""
 
 
 class Schedule:
@@ -34,14 +34,14 @@ class Schedule:
         found = []
         for kind, expression in self._expressions.items():
             at = latest(expression, now)
-            if self._done.get(kind) != at and (job := self._ask(kind, at, now)):
+            if self._done.get(kind) != at and (job := self._ask(kind, expression, at, now)):
                 self._tell(f"{kind} {job.job_id}: scheduled for {at:%Y-%m-%d %H:%M} UTC")
                 found.append(job)
         return found
 
-    def _ask(self, kind: str, at: datetime, now: datetime) -> Job | None:
+    def _ask(self, kind: str, expression: str, at: datetime, now: datetime) -> Job | None:
         with self._jobs.database.alone("schedule") as connection:
-            name = f"{FACT}{kind}"
+            name = f"{FACT}{kind}:{expression}"
             known = connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
             if known is not None and datetime.fromisoformat(known) >= at:
                 self._done[kind] = at

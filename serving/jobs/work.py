@@ -116,9 +116,10 @@ def creator(work: Work, scope: Scope) -> Principal:
 
 
 def score(work: Work) -> dict[str, Any]:
-    """Batch scores of everybody, current from then on; a job that wrote its batch before it was killed writes no other."""
+    """Batch scores of everybody, served from then on if they are the champion's; a job that wrote its batch before it was
+    killed writes no other."""
     from features.dataset import read_dataset
-    from serving.batch import score_batch
+    from serving.batch import of_champion, score_batch
     from serving.gate import gate_batch
     from serving.store.score_store import ScoreStore
     from training.tracking import Tracker
@@ -127,9 +128,10 @@ def score(work: Work) -> dict[str, Any]:
     asked = ScoreArguments.model_validate(work.job.arguments)
     settings, store = work.settings, ScoreStore(work.settings.scores)
     mark = work.job.job_id[:MARK]
-    manifest = store.marked(mark)
+    tracker = Tracker(settings.tracking_uri, settings.home)
+    manifest = store.marked(mark, of_champion(tracker, store))
     if manifest is None:
-        dataset, tracker = read_dataset(settings.dataset), Tracker(settings.tracking_uri, settings.home)
+        dataset = read_dataset(settings.dataset)
         # Without a model there is no need to read tables for minutes first.
         tracker.find(asked.model)
         steps = Steps(work, expected=_reading(dataset) + _features() + 4)
@@ -144,6 +146,7 @@ def score(work: Work) -> dict[str, Any]:
         "model": manifest.model,
         "as_of": manifest.as_of,
         "rows": manifest.rows,
+        "served": store.current_id() == manifest.batch,
         **({"changed": changed} if changed else {}),
     }
 

@@ -16,7 +16,8 @@ MANIFEST, OWN = "manifest.json", "checksum"
 class Manifest:
     """What a batch is: ``rows`` users scored at ``as_of`` by ``model``; ``checksums``: file -> SHA-256.
 
-    ``as_of``: ISO, UTC without an offset. ``written_at``: ISO, UTC with its offset.
+    ``as_of``: ISO, UTC without an offset. ``written_at``: ISO, UTC with its offset. ``trained_until``: the end of the data
+    that the model was trained on, as ``as_of``; None where that was not told.
     """
 
     batch: str
@@ -27,6 +28,7 @@ class Manifest:
     columns: tuple[str, ...]
     checksums: Mapping[str, str]
     written_at: str
+    trained_until: str | None = None
 
     def write(self, folder: Path) -> Path:
         """The file written into the folder of the batch, with a checksum of its own content."""

@@ -4,7 +4,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -58,15 +58,18 @@ class ScoreStore:
         dataset: str,
         model: str,
         as_of: datetime,
+        trained_until: datetime | None = None,
         keep: int | None = None,
         mark: str | None = None,
+        served: Callable[[str], bool] = lambda _: True,
     ) -> Manifest:
         """Write a batch and make it current; until the last step the previous batch stays.
 
         ``evidence``: None where nobody is explained. ``ties``: None without a tie model. ``communities``: None where nobody
-        is known to be a member. ``kpis``, ``drift``: None where they were not made. ``keep``: batches that stay, this one
-        among them, the latest written first; None keeps all. ``mark``: ends the name of the batch, so that its maker finds
-        it again with `marked`; None takes a new one.
+        is known to be a member. ``kpis``, ``drift``: None where they were not made. ``trained_until``: the end of the data
+        of the model. ``keep``: batches that stay, this one among them, the latest written first; None keeps all. ``mark``:
+        ends the name of the batch, so that its maker finds it again with `marked`; None takes a new one. ``served``: asked
+        last, of the model, whether the batch becomes current; otherwise it is kept beside the one that is.
         """
         evidence = evidence or Evidence.none()
         ties = TIES_SCHEMA.empty_table() if ties is None else ties
@@ -89,7 +92,7 @@ class ScoreStore:
                 checksums = dict(zip(names, pool.map(lambda name: sha256(partial / name), names), strict=True))
             manifest = Manifest(
                 batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums,
-                datetime.now(UTC).isoformat(),
+                datetime.now(UTC).isoformat(), None if trained_until is None else trained_until.isoformat(),
             )  # fmt: skip
             manifest.write(partial)
             for path in (*partial.iterdir(), partial):
@@ -98,15 +101,17 @@ class ScoreStore:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        self._switch(batch)
-        self.clear(keep)
+        if served(model):
+            self._switch(batch)
+        self.clear(keep, batch)
         return manifest
 
-    def marked(self, mark: str) -> Manifest | None:
-        """The batch whose name ends with ``mark``, if it was written; current, unless later ones were written since."""
+    def marked(self, mark: str, served: Callable[[str], bool] = lambda _: True) -> Manifest | None:
+        """The batch whose name ends with ``mark``, if it was written; current as ``served`` of `write` has it, unless later
+        ones were written since."""
         batches = self.batches()
         found = next((manifest for manifest in batches if manifest.batch.endswith(f"-{mark}")), None)
-        if found is not None and found is batches[0]:
+        if found is not None and found is batches[0] and served(found.model):
             # Its maker may have been killed before the last step.
             self._switch(found.batch)
         return found
@@ -168,7 +173,8 @@ class ScoreStore:
         return Batch(self.folder / name)
 
     def pair(self, batch_id: str | None = None, before: str | None = None) -> tuple[Batch, Batch]:
-        """Two batches, the earlier one first: by default the current one, and the one written before the later one.
+        """Two batches, the earlier one first: by default the current one, and the one written before the later one, of the
+        same model if there is one.
 
         Raises:
             ScoresError: there is none of that name, none before it, or one is spoilt.
@@ -176,7 +182,10 @@ class ScoreStore:
         later = self.open(batch_id)
         if before is None:
             written = later.manifest.written_at
-            before = next((found.batch for found in self.batches() if found.written_at < written), None)
+            earlier = [found for found in self.batches() if found.written_at < written]
+            # Between two of the champion there may be one of a challenger, which nobody was served.
+            earlier.sort(key=lambda found: found.model != later.manifest.model)
+            before = earlier[0].batch if earlier else None
             if before is None:
                 raise ScoresError(f"no batch was written before {later.manifest.batch} and is kept; score again to compare")
         return self.open(before), later
@@ -191,11 +200,13 @@ class ScoreStore:
                 except ScoresError:
                     continue
 
-    def clear(self, keep: int | None = None) -> None:
-        """Remove batches beyond ``keep``, the latest written staying and always the current one, and what crashes left."""
+    def clear(self, keep: int | None = None, *written: str) -> None:
+        """Remove batches beyond ``keep``, the latest written staying and always the current one and those that were just
+        ``written``, and what crashes left."""
         if keep is not None:
-            others = [found.batch for found in self.batches() if found.batch != self.current_id()]
-            for batch in others[max(keep, 1) - 1 :]:
+            stay = {self.current_id(), *written}
+            others = [found.batch for found in self.batches() if found.batch not in stay]
+            for batch in others[max(keep - len(stay), 0) :]:
                 # Out of sight by one step, so that nobody opens half of it.
                 (self.folder / batch).rename(self.folder / f".removed-{batch}")
         for path in self.folder.glob(".removed-*"):

@@ -1,15 +1,17 @@
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from features.errors import BundleError, ScoresError, TrackingError
 from features.tables import Tables
-from serving.batch import require_same_features, require_same_settings, score_batch
+from serving.batch import of_champion, require_same_features, require_same_settings, score_batch
 from serving.store.score_store import ScoreStore
 from tests.conftest import Scored, sharing
+from tests.serving.batches import write_users
 from training.pipeline import Trained
 from training.timeline import Timeline
 from training.tracking import Tracker
@@ -117,4 +119,15 @@ def test_d77_a_batch_of_the_day_of_training_has_not_drifted_and_another_day_has(
     assert not any(row["shifted"] for row in rows)
     earlier = timeline.frame(market.dataset.time.test_dates[0])
     told = {row["column"]: row for row in trained.bundle.profile.drift(earlier, trained.bundle.hybrid.said(earlier))}
-    assert told["tenure_days"]["shifted"]
+    # Time alone has moved it this far in the horizon before training: so it will after it, and nobody has to look.
+    assert told["tenure_days"]["psi"] > told["tenure_days"]["limit"]
+    assert (told["tenure_days"]["kind"], told["tenure_days"]["shifted"]) == ("clock", False)
+    assert told["orders_42d"]["kind"] == "feature"
+
+
+def test_what_is_served_is_of_the_champion_or_the_first_of_all(tmp_path: Path) -> None:
+    tracker: Any = SimpleNamespace(find=lambda _: SimpleNamespace(version=2))
+    store = ScoreStore(tmp_path)
+    assert of_champion(tracker, store)("koc/1")
+    write_users(store, [{"user_id": "a"}])
+    assert [of_champion(tracker, store)(model) for model in ("koc/1", "koc/2")] == [False, True]

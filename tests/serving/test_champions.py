@@ -19,6 +19,7 @@ from serving.access.principal import LOCAL, Principal, Scope
 from serving.api.app import create_app
 from serving.api.services import Services
 from serving.champions import Champions
+from serving.cli.demo import crown
 from serving.state.database import Database
 from serving.store.score_store import ScoreStore
 from tests.command import koc
@@ -83,7 +84,7 @@ def alias(champions: Champions) -> int:
 def test_a_worse_challenger_is_refused_with_the_failing_checks(champions: Champions) -> None:
     with pytest.raises(PromotionError, match=r"koc/2 does not replace koc/1, \d+ of \d+ checks failed:\n") as refused:
         champions.promote(LOCAL, 2, RULES)
-    assert "\n  average_precision overall: average_precision overall: 0." in str(refused.value)
+    assert "\n  average_precision overall: 0." in str(refused.value)
     assert "has to be above -0." in str(refused.value)
     assert alias(champions) == 1
     assert [change.version for change in champions.history()] == [1]
@@ -125,7 +126,7 @@ def test_an_override_is_recorded_with_its_reason_and_what_it_overrode(champions:
     assert alias(champions) == 2
     change = champions.history()[-1]
     assert (change.action, change.why) == ("promote", "the old one reads a table that is gone")
-    failed = [check.text for check in moved.checks if not check.passed]
+    failed = [check.told for check in moved.checks if not check.passed]
     assert list(change.overridden) == failed != []
     (entry,) = Audit(champions.database).read(action="model.promote")
     assert (entry.criteria["why"], entry.criteria["overridden"]) == (change.why, failed)
@@ -138,6 +139,25 @@ def test_only_admins_change_the_champion(champions: Champions) -> None:
             change()
     with pytest.raises(ConflictError, match="koc/1 is the champion already"):
         champions.promote(LOCAL, "champion", RULES)
+
+
+def test_an_alias_that_was_moved_elsewhere_is_told_and_not_rolled_back(champions: Champions) -> None:
+    champions.promote(LOCAL, 3, RULES)
+    assert champions.strayed() is None
+    champions.tracker._client.set_registered_model_alias("koc", "champion", "2")
+    with pytest.raises(ConflictError, match=r"koc/2 has the alias champion, though the history ends with koc/3: somebody"):
+        champions.rollback(LOCAL, "worse")
+    ran = koc("models", "history", "--home", champions.tracker.home)
+    assert "caution koc/2 has the alias champion, though the history ends with koc/3" in ran.out
+    champions.promote(LOCAL, 3, RULES)
+    assert champions.strayed() is None
+
+
+def test_a_tour_serves_what_it_has_just_trained_and_the_history_says_so(champions: Champions) -> None:
+    home = champions.tracker.home
+    for _ in range(2):
+        crown(home)
+        assert [(change.version, change.why) for change in champions.history()[1:]] == [(3, "a tour begins anew")]
 
 
 def test_what_cannot_be_audited_does_not_happen(champions: Champions, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,6 +248,7 @@ def test_requests_during_promotions_see_the_old_or_the_new_model_and_no_error(
 
 
 def test_the_commands_refuse_promote_show_and_roll_back(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("getpass.getuser", lambda: "li")
     monkeypatch.setattr("training.promotion.checks.Rules", lambda **given: Rules(people=200, resamples=100, **given))
     options = ("--home", home)
     ran = koc("promote", "--version", 2, *options)
@@ -241,9 +262,11 @@ def test_the_commands_refuse_promote_show_and_roll_back(home: Path, monkeypatch:
     assert "# Model card of run 3" in koc("models", "show", 3, *options).out
     history = koc("models", "history", *options, columns=200).out
     assert history.index("koc/3") < history.index("koc/1")
+    assert "li (command line)" in history
     assert "There was no champion at 2020-01-01." in koc("models", "history", "--at", "2020-01-01", *options).out
     ran = koc("rollback", "--reason", "worse", *options)
     assert ran.status == 0, ran.err
     assert "koc/1 is champion in place of koc/3" in ran.out
     logged = json.loads(koc("audit", "--action", "model", "--format", "json", *options).out)
     assert [entry["action"] for entry in logged] == ["model.refuse", "model.promote", "model.rollback"]
+    assert {entry["criteria"]["by"] for entry in logged} == {"li (command line)"}

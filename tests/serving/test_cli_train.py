@@ -47,7 +47,7 @@ def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Pa
     assert len(lines) > 3
     ran = koc("train", *arguments, "--seed", 1, "--dates", 1)
     # The champion stays: a bare `koc score` would not show the new model.
-    assert ran.out.splitlines()[-1].endswith(f"--home {home} --model challenger")
+    assert ran.out.splitlines()[-1] == f"Registered koc version 2 as challenger; next: koc promote --home {home}"
     tracker = Tracker(None, home)
     dates = [tracker._client.get_run(tracker.find(version).run_id).data.params["training_dates"] for version in (1, 2)]
     assert [len(each.split(", ")) for each in dates] == [3, 1]
@@ -63,16 +63,22 @@ def test_a_run_is_trained_again_to_the_same_checksum_or_says_what_differs(shop: 
     ran = koc("train", "--like", 1, "--home", home)
     assert ran.status == 0, ran.err
     tracker = Tracker(None, home)
-    checksums = {tracker._client.get_run(tracker.find(version).run_id).data.tags["bundle"] for version in (1, 2)}
-    assert len(checksums) == 1
-    assert f"koc/2 has the same checksum as version 1: {checksums.pop()}" in ran.out
-    assert tracker.find(tracker.find(1).run_id).version == 1
-    assert koc("train", "--like", 1, "--dates", 2, "--home", home).status == 2
+    runs = [tracker._client.get_run(tracker.find(version).run_id).data.tags for version in (1, 2)]
+    assert [tags["version"] for tags in runs] == ["1", "2"]
+    assert runs[0]["bundle"] == runs[1]["bundle"]
+    assert f"koc/2 has the same checksum as 1: {runs[0]['bundle']}; aliases are as they were" in ran.out
+    # Who repeats a version challenges nobody.
+    assert tracker.find("challenger").version == tracker.find(tracker.find(1).run_id).version == 1
+    for option, value in (("--dates", 2), ("--seed", 0), ("--dataset", tmp_path / "dataset.toml")):
+        assert koc("train", "--like", 1, option, value, "--home", home).status == 2
     orders.write_text(orders.read_text() + f"\nu0,{day(1)}")
     ran = koc("train", "--like", 1, "--home", home)
     assert ran.status == 1
     assert "rows were added, changed or removed since; bring back the tables of that day" in ran.err
-    assert len(tracker.versions()) == 2
+    # The tables of that day lie elsewhere by now.
+    ran = koc("train", "--like", tracker.find(1).run_id, "--root", shop, "--home", home)
+    assert ran.status == 0, ran.err
+    assert f"koc/3 has the same checksum as {tracker.find(1).run_id}" in ran.out
 
 
 def test_a_history_too_short_is_an_error_in_one_line(shop: Path, tmp_path: Path) -> None:

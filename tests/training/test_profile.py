@@ -51,6 +51,18 @@ def test_d77_unshifted_data_raise_no_alarm(people: int) -> None:
     assert alarms < 5
 
 
+def test_d77_what_had_moved_before_training_is_a_clock_and_no_alarm() -> None:
+    frame, said = population(0)
+    profile = Profile.of(frame, said, before=population(1, shift={"f03": -2.0, "f04": -2.0})[0])
+    assert {name for name, bins in profile.columns.items() if bins.kind == "clock"} == {"f03", "f04"}
+    rows = profile.drift(*population(2, shift={"f03": 2.0, "f05": 2.0, KOC_SCORE: 2.0}))
+    assert {row["column"] for row in rows if row["shifted"]} == {"f05", KOC_SCORE}
+    # The index is told all the same, behind what can be shifted.
+    assert {row["column"] for row in rows[-2:]} == {"f03", "f04"}
+    assert next(float(row["psi"]) for row in rows if row["column"] == "f03") > 1  # type: ignore[arg-type]
+    assert Profile.from_json(profile.to_json()) == profile
+
+
 def test_the_index_is_the_sum_that_is_published() -> None:
     # (.6 - .5) ln(.6/.5) + (.4 - .5) ln(.4/.5), of samples so large that smoothing does not show.
     wanted = 0.1 * np.log(1.2) - 0.1 * np.log(0.8)

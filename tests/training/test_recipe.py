@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 import training.recipe as recipe_file
+from features.dataset import Dataset
 from features.errors import ReproductionError
 from tests.training.judged import recipe
 from training.recipe import Recipe, code_hash, lock_hash, machine, require_same_data, require_same_tools
@@ -43,3 +44,13 @@ def test_hashes_change_with_what_they_are_of(tmp_path: Path, monkeypatch: pytest
     (root / "requirements.lock").write_text("a==2\n")
     assert installed != first[0] != lock_hash()
     assert first[1] != code_hash()
+
+
+def test_passwords_of_databases_are_kept_nowhere() -> None:
+    orders = {"source": "postgresql://reader:se:cret@db.example/crm?sslmode=require", "table": "orders"}
+    dataset = Dataset.model_validate({"name": "shop", "root": ".", "tables": {"orders": orders}})
+    shown = dataset.without_passwords()
+    assert shown.tables["orders"].source == "postgresql://reader@db.example/crm?sslmode=require"
+    assert shown.without_passwords() == shown
+    plain = Dataset.model_validate({"name": "shop", "root": ".", "tables": {"orders": {"source": "a:b@c.csv"}}})
+    assert plain.without_passwords() == plain

@@ -29,6 +29,10 @@ class Check:
     limit: float
     text: str
 
+    @property
+    def told(self) -> str:
+        return f"{self.name}: {self.text}"
+
 
 @dataclass(frozen=True)
 class Rules:
@@ -182,7 +186,9 @@ def parts(dates: Sequence[Evaluation], rules: Rules) -> Iterator[tuple[str, list
     """Everybody, then every large slice, by name."""
     yield OVERALL, list(dates)
     for name in SLICES:
-        for value in sorted({value for each in dates for value in each.about[name]}):
+        values = sorted({value for each in dates for value in each.about[name]})
+        # One value for all, such as of an attribute that no table tells, is no slice but everybody again.
+        for value in values if len(values) > 1 else ():
             part = [_only(each, each.about[name] == value) for each in dates]
             part = [each for each in part if len(each.users)]
             people = {person for each in part for person in each.users}
@@ -213,14 +219,13 @@ def _compared(where: str, task: Task, part: Sequence[Evaluation], rules: Rules, 
         theirs, ours = told.get((CHAMPION, None, metric.name)), told.get((CHALLENGER, None, metric.name))
         gain = told.get((CHALLENGER, CHAMPION, metric.name))
         if theirs is None or ours is None or gain is None:
-            text = f"{metric.name} {where}: not told, since a score is no probability"
-            yield Check(f"{metric.name} {where}", False, np.nan, np.nan, text)
+            yield Check(f"{metric.name} {where}", False, np.nan, np.nan, "not told, since a score is no probability")
             continue
         # Towards better, whatever the sign of the metric.
         low = gain.ci_low if metric.higher_is_better else -gain.ci_high
         limit = -_margin(metric, where, theirs.value, rules)
         text = (
-            f"{metric.name} {where}: {ours.value:.4f} against {theirs.value:.4f}, difference {gain.value:+.4f} "
+            f"{ours.value:.4f} against {theirs.value:.4f}, difference {gain.value:+.4f} "
             f"({gain.ci_low:+.4f} to {gain.ci_high:+.4f}) over {gain.users:,} people; the gain has to be above {limit:+.4f}"
         )
         yield Check(f"{metric.name} {where}", bool(low > limit), low, limit, text)

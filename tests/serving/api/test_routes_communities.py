@@ -12,7 +12,8 @@ def test_communities_are_filtered_sorted_and_paged(caller: Caller, plain_service
     manifest = write_users(plain_services.served.store, USERS, communities=communities_table(ROWS))
     client = caller("read")
     first = client.get("/v1/communities", params={"by": "members", "limit": 2}).json()
-    assert (first["batch"], first["total"], first["next"]) == (manifest.batch, 3, 2)
+    assert (first["batch"], first["model"]) == (manifest.batch, "koc/1")
+    assert (first["total"], first["next"]) == (3, 2)
     assert [row["community_id"] for row in first["communities"]] == ["g2", "g1"]
     (row,) = client.get("/v1/communities", params={"leaderless": True}).json()["communities"]
     assert (row["community_id"], row["candidate_id"], row["value_per_head"]) == ("g1", "a", 900.0)

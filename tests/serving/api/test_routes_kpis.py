@@ -14,7 +14,8 @@ def test_d72_the_ledger_of_assets_over_the_api(caller: Caller, plain_services: S
     answer = caller("read").get("/v1/kpis")
     assert answer.status_code == 200
     found = answer.json()
-    assert (found["batch"], found["as_of"]) == (manifest.batch, "2024-06-01T00:00:00Z")
+    assert (found["batch"], found["model"]) == (manifest.batch, "koc/1")
+    assert found["as_of"] == "2024-06-01T00:00:00Z"
     assert [(row["category"], row["amount"], row["cost"]) for row in found["categories"]] == [
         ("tea", 1501, 51),
         ("toys", 533, 50),

@@ -1,3 +1,4 @@
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -66,6 +67,14 @@ def test_while_one_is_unfinished_no_other_is_asked_for_and_then_one(jobs: Jobs) 
     assert len(followed.tick(NOON + 3 * DAY + HOUR)) == 1
 
 
+def test_another_expression_begins_anew(jobs: Jobs) -> None:
+    Schedule(jobs, NIGHTLY).tick(NOON)
+    # Of the new time nothing was missed, though it lies after the last of the old one.
+    later = Schedule(jobs, {"quick": "0 10 * * *"})
+    assert later.tick(NOON + HOUR) == []
+    assert len(later.tick(NOON + DAY)) == 1
+
+
 def test_where_nothing_is_due_the_database_is_not_touched(jobs: Jobs, monkeypatch: pytest.MonkeyPatch) -> None:
     followed = Schedule(jobs, NIGHTLY)
     followed.tick(NOON)
@@ -89,6 +98,8 @@ def test_settings_read_expressions_and_refuse_others(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("KOC_SCHEDULE_SCORE", "0 3 * * *")
     monkeypatch.setenv("KOC_SCHEDULE_TRAIN", "")
     assert ServiceSettings().schedule == {"score": "0 3 * * *"}
-    monkeypatch.setenv("KOC_SCHEDULE_TRAIN", "at noon")
-    with pytest.raises(SettingsError, match="KOC_SCHEDULE_TRAIN is 'at noon', which is no cron expression; write minute"):
-        ServiceSettings()
+    # Words, six fields, which some read with seconds first, and a day that never comes.
+    for text in ("at noon", "0 0 3 * * *", "0 0 30 2 *"):
+        monkeypatch.setenv("KOC_SCHEDULE_TRAIN", text)
+        with pytest.raises(SettingsError, match=f"KOC_SCHEDULE_TRAIN is '{re.escape(text)}', which is no cron expression"):
+            ServiceSettings()

@@ -91,6 +91,7 @@ def test_a_score_job_writes_one_batch_however_often_it_is_begun(trained_home: Ru
     result = trained_home(job)
     assert store.current().batch == result["batch"] != before.batch
     assert (result["model"], result["rows"], result["as_of"]) == ("koc/1", before.rows, before.as_of)
+    assert result["served"]
     shares = [share for _, share in trained_home.told]
     assert all(0 <= share < 1 for share in shares if share is not None)
     trained_home.told.clear()

@@ -233,3 +233,24 @@ def test_users_are_stored_by_falling_score_and_unknown_numbers_as_null(tmp_path:
         "user_id": ["c", "a", "d", "b"], "koc_score": [3.0, 1.0, 1.0, None], "reach": [None, 0.0, 2.0, 1.0]
     }  # fmt: skip
     assert pq.read_table(tmp_path / store.current().batch / "users.parquet").equals(store.open().table())
+
+
+def test_a_batch_of_another_model_is_kept_beside_what_is_served(tmp_path: Path) -> None:
+    store = ScoreStore(tmp_path)
+    first = written(store)
+
+    def champion(model: str) -> bool:
+        return model == "koc/1"
+
+    more = {"dataset": "shop", "as_of": AS_OF, "keep": 1, "served": champion}
+    beside = store.write(USERS, CATEGORIES, model="koc/2", **more).batch
+    assert store.current_id() == first
+    assert [manifest.batch for manifest in store.batches()] == [beside, first]
+    assert store.marked(beside.rpartition("-")[2], champion) is not None
+    assert store.current_id() == first
+    # The next batch of the champion is compared with its last one, not with what nobody was served.
+    later = written(store)
+    assert [found.manifest.batch for found in store.pair()] == [first, later]
+    assert [found.manifest.batch for found in store.pair(beside)] == [first, beside]
+    assert store.write(USERS, CATEGORIES, model="koc/1", **more).batch == store.current_id()
+    assert [manifest.batch for manifest in store.batches()] == [store.current_id()]
