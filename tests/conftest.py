@@ -128,7 +128,10 @@ def sharing(timeline: Timeline) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(timeline: Timeline) -> Trained:
-    with sharing(timeline):
+    with sharing(timeline), pytest.MonkeyPatch.context() as patch:
+        # Every kind of extra model, though so small a market has little for them to learn from.
+        patch.setattr("training.extras.chain_value.LEAST_PEOPLE", 2)
+        patch.setattr("training.extras.group_fill.LEAST_GROUPS", 10)
         return train(timeline.tables, SMALL)
 
 

@@ -1,9 +1,10 @@
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from features.errors import BundleError, ScoresError, TrackingError
@@ -37,6 +38,21 @@ def test_a_batch_of_a_past_date_knows_its_users_alone(
     assert sorted(store.open().table()["user_id"].to_pylist()) == timeline.matrix(as_of).users.tolist()
     assert manifest.rows < scored.manifest.rows
     assert said[0] == "loading koc version 1"
+
+
+def test_extra_models_score_a_batch_as_they_did_when_they_were_trained(
+    scored: Scored, trained: Trained, timeline: Timeline
+) -> None:
+    """From training over the registered bundle, saved and loaded again, to the columns of the batch."""
+    batch = scored.store.open()
+    as_of = datetime.fromisoformat(batch.manifest.as_of)
+    extras, frame = trained.bundle.extras, timeline.frame(as_of)
+    assert {*extras.models} == {"chain_value", "group_fill"}
+    told = extras.score(timeline.snapshot(as_of), frame)
+    rows = batch.table(columns=["user_id", *told]).to_pandas().set_index("user_id").loc[frame.users.tolist()]
+    for column, values in told.items():
+        assert np.isfinite(values).any()
+        np.testing.assert_array_equal(rows[column].to_numpy(float), values, err_msg=column)
 
 
 @pytest.mark.parametrize(
