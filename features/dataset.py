@@ -196,10 +196,19 @@ class Dataset(_Frozen):
     def without_passwords(self) -> "Dataset":
         """The same without those of database URLs, as it is kept beside models; drivers find them elsewhere (PGPASSWORD)."""
         tables = {
-            name: source.model_copy(update={"source": re.sub(r"^(\w+://[^:@/]*):[^@]*@", r"\1@", source.source)})
+            name: source.model_copy(update={"source": without_password(source.source)})
             for name, source in self.tables.items()
         }
         return self.model_copy(update={"tables": tables})
+
+
+def without_password(url: str) -> str:
+    """The URL of a database as it may be shown or kept; anything else as it is."""
+    if "://" not in url:
+        return url
+    # Up to the last @, as drivers read it: a password may hold others.
+    plain = re.sub(r"^(\w+://[^:@/]*):[^/?#]*@", r"\1@", url)
+    return re.sub(r"(?i)(?<=[?&])(\w*(?:password|token|secret))=[^&#]*", r"\1=", plain)
 
 
 def read_dataset(path: Path, *, root: Path | None = None, test_dates: tuple[datetime, ...] = ()) -> Dataset:

@@ -38,9 +38,21 @@ def _sweep(place: Path, named: str) -> None:
         # Of somebody else, in use, or swept by another process at this moment.
         with suppress(OSError), file.open("r+") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(file.parent, ignore_errors=True)
+            _clear(file.parent)
 
 
 def _remove(folder: Path, lock: TextIOWrapper) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
+    with suppress(OSError):
+        _clear(folder)
     lock.close()
+
+
+def _clear(folder: Path) -> None:
+    """Remove a folder, its lock last: by it the next process finds what this one did not come to."""
+    for found in folder.iterdir():
+        if found.is_dir():
+            shutil.rmtree(found, ignore_errors=True)
+        elif found.name != LOCK:
+            found.unlink(missing_ok=True)
+    if [found.name for found in folder.iterdir()] == [LOCK]:
+        shutil.rmtree(folder, ignore_errors=True)

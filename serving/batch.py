@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from features.dataset import Dataset
-from features.errors import BundleError, ScoresError
+from features.errors import BundleError, NoScoresError, ScoresError
 from features.tables import Tables
 from serving.communities import communities_of
 from serving.evidence import evidence_of
@@ -90,7 +90,7 @@ def of_champion(tracker: Tracker, store: ScoreStore) -> Callable[[str], bool]:
     def served(model: str) -> bool:
         try:
             store.current_id()
-        except ScoresError:
+        except NoScoresError:
             return True
         return model == f"koc/{tracker.find(CHAMPION).version}"
 

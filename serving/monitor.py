@@ -31,7 +31,8 @@ MODEL_DAYS = 62
 CHURN_OFF = 0.1
 """Distance of the share expected to leave from the share that left, from which it is an alarm unless chance explains it."""
 
-ALERTS = ("old_scores", "old_model", "score_drift", "feature_drift", "churn_off")
+CHURN_OFF_ALERT = "churn_off"
+ALERTS = ("old_scores", "old_model", "score_drift", "feature_drift", CHURN_OFF_ALERT)
 """Every name of an `Alert`."""
 
 
@@ -45,7 +46,8 @@ class ServedList:
 
 @dataclass(frozen=True)
 class Week:
-    """The lists of scores of one week (from Monday ``week``), after the horizon: members of several lists count in each.
+    """The lists of scores of one week (from Monday ``week``), after the horizon: members of several lists count in each, as
+    buyers once.
 
     week        str             ISO date
     lists       int
@@ -106,6 +108,7 @@ class _Judged:
     people: int
     moved: "npt.NDArray[np.bool_] | None"
     captured: float | None
+    buyers: pa.Array
     expected: "npt.NDArray[np.float64]"
     left: "npt.NDArray[np.bool_]"
 
@@ -139,17 +142,20 @@ def _judged(truth: _Truth, rows: pa.Table) -> _Judged:
         whole = pc.sum(truth.moved["influence"]).as_py()
         captured = (pc.sum(truth.moved["influence"].filter(members)).as_py() or 0.0) / whole if whole else None
     if CHURN not in rows.column_names or truth.stayed is None:
-        return _Judged(len(users), moved, captured, np.empty(0), np.empty(0, bool))
+        return _Judged(len(users), moved, captured, pa.array([], pa.string()), np.empty(0), np.empty(0, bool))
     known = pc.is_valid(rows[CHURN])
     buyers = users.filter(known.combine_chunks())
     left = ~pc.is_in(buyers, value_set=truth.stayed).to_numpy(zero_copy_only=False)
-    return _Judged(len(users), moved, captured, rows[CHURN].filter(known).to_numpy(), left)
+    return _Judged(len(users), moved, captured, buyers, rows[CHURN].filter(known).to_numpy(), left)
 
 
 def _week(week: str, judged: Sequence[_Judged]) -> Week:
     moved = [each.moved for each in judged if each.moved is not None]
     captured = [each.captured for each in judged if each.captured is not None]
-    expected, left = (np.concatenate([getattr(each, name) for each in judged]) for name in ("expected", "left"))
+    buyers = np.concatenate([each.buyers.to_numpy(zero_copy_only=False) for each in judged])
+    # Of somebody on several lists chance is thrown once.
+    _, once = np.unique(buyers.astype(str), return_index=True)
+    expected, left = (np.concatenate([getattr(each, name) for each in judged])[once] for name in ("expected", "left"))
     return Week(
         week=week,
         lists=len(judged),
@@ -210,7 +216,7 @@ class Health:
             told = f"{len(features)} of {of} features shifted, first {', '.join(features[:5])}"
             found.append(Alert("feature_drift", f"{told}; see whether their tables are recorded as before"))
         if self.weeks and (off := _churn_off(self.weeks[-1])):
-            found.append(Alert("churn_off", off))
+            found.append(Alert(CHURN_OFF_ALERT, off))
         return found
 
 

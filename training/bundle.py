@@ -23,7 +23,7 @@ from training.stack import Stack
 from training.tie_model import TieModel
 
 MANIFEST = "manifest.json"
-FORMAT = 4
+FORMAT = 5
 ALWAYS = ("dataset.json", "gnn.json", "gnn.safetensors", "metrics.json", "profile.json", "training.json")
 """Files of every bundle; those of its models come and go with them."""
 

@@ -29,20 +29,25 @@ CHANCE = 0.02
 SMOOTH = 0.5
 """Added to every count: an empty bin would make the index infinite."""
 
-FEATURE, SCORE, CLOCK = "feature", "score", "clock"
-"""Kinds of columns. A clock is a feature that time alone moves, such as one that counts all history: it had shifted within
-the horizon before training already. It is told of and never called shifted."""
+FEATURE, SCORE = "feature", "score"
+"""Kinds of columns."""
+
+PACES = 2.0
+"""How often a column may move by what it had moved within the horizon before training: what counts all history moves by
+itself as time passes, and shifts only when it leaves its pace, such as by losing its values."""
 
 KOC_SCORE, CHURN = "koc_score", "churn_probability"
 
 
 @dataclass(frozen=True)
 class Bins:
-    """One column: inner ``edges``, rising, and ``counts`` of the bins between them, one more, and last of unknown values."""
+    """One column: inner ``edges``, rising, and ``counts`` of the bins between them, one more, and last of unknown values;
+    ``pace``: the index by which it had moved within the horizon before training, >= 0."""
 
     kind: str
     edges: tuple[float, ...]
     counts: tuple[int, ...]
+    pace: float = 0.0
 
     @classmethod
     def of(cls, kind: str, values: Floats) -> "Bins":
@@ -62,21 +67,21 @@ class Profile:
     @classmethod
     def of(cls, frame: Frame, said: Said, rows: Rows | None = None, *, before: Frame | None = None) -> "Profile":
         """frame: that of the date of training; said: what the model says of it, or of its ``rows`` (N,) alone; before: a
-        frame that is older by a horizon, which tells the clocks."""
+        frame that is older by a horizon, which tells the pace of each feature."""
         found = cls({name: Bins.of(kind, values) for name, kind, values in _columns(frame, said, rows)})
         if before is None:
             return found
-        moved = {row["column"] for row in found.drift(before, Said({}, None, None)) if row["shifted"]}
-        return cls({name: replace(bins, kind=CLOCK) if name in moved else bins for name, bins in found.columns.items()})
+        pace = {str(row["column"]): float(row["psi"]) for row in found.drift(before, Said({}, None, None))}  # type: ignore[arg-type]
+        return cls({name: replace(bins, pace=pace.get(name, 0.0)) for name, bins in found.columns.items()})
 
     def drift(self, frame: Frame, said: Said) -> list[dict[str, object]]:
-        """One row per column of the profile that ``frame`` has, the most shifted first, clocks last.
+        """One row per column of the profile that ``frame`` has, the most shifted first.
 
         column        string
-        kind          string   ``feature``, ``score`` or ``clock``
+        kind          string   ``feature`` or ``score``
         psi           float64  >= 0
-        limit         float64  above it the column is shifted: `SHIFTED`, or what chance explains where that is more
-        shifted       bool     false of a clock
+        limit         float64  above it the column is shifted: the most of `SHIFTED`, what chance explains, and `PACES` paces
+        shifted       bool
         unknown_then  float64  share of people without a value, 0 to 1, at the date of training
         unknown_now   float64
         """
@@ -89,29 +94,31 @@ class Profile:
         for name in (name for name in self.columns if name in counts):
             bins, now = self.columns[name], np.array(counts[name])
             then = np.array(bins.counts)
-            index, limit = psi(then, now), limit_of(then, now, len(counts))
+            index, limit = psi(then, now), max(limit_of(then, now, len(counts)), PACES * bins.pace)
             rows.append(
                 {
                     "column": name,
                     "kind": bins.kind,
                     "psi": index,
                     "limit": limit,
-                    "shifted": index > limit and bins.kind != CLOCK,
+                    "shifted": index > limit,
                     "unknown_then": float(then[-1] / max(1, then.sum())),
                     "unknown_now": float(now[-1] / max(1, now.sum())),
                 }
             )
-        rows.sort(key=lambda row: (row["kind"] == CLOCK, -float(row["psi"] / row["limit"]), row["column"]))  # type: ignore[operator]
+        rows.sort(key=lambda row: (-float(row["psi"] / row["limit"]), row["column"]))  # type: ignore[operator]
         return rows
 
     def to_json(self) -> str:
-        told = {name: [bins.kind, bins.edges, bins.counts] for name, bins in self.columns.items()}
+        told = {name: [bins.kind, bins.edges, bins.counts, bins.pace] for name, bins in self.columns.items()}
         return json.dumps(told, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str) -> "Profile":
         told: dict[str, Any] = json.loads(text)
-        return cls({name: Bins(kind, tuple(edges), tuple(counts)) for name, (kind, edges, counts) in told.items()})
+        return cls(
+            {name: Bins(kind, tuple(edges), tuple(counts), pace) for name, (kind, edges, counts, pace) in told.items()}
+        )
 
 
 def counted(edges: tuple[float, ...], values: Floats) -> tuple[int, ...]:

@@ -1,23 +1,39 @@
 """Arrays that need not fit into memory: larger ones lie in a file without a name, which ends with the array."""
 
 import mmap
+import os
 import tempfile
 from math import prod
 
 import numpy as np
 import numpy.typing as npt
 
+from features.errors import EngineError
+
 CELLS_IN_MEMORY = 20_000_000
 
 
 def roomy(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """``shape`` of float32 to be filled: in memory up to ``CELLS_IN_MEMORY`` cells, beyond in the folder of temporary
-    files, of which the system keeps in memory what it has room for."""
+    files, of which the system keeps in memory what it has room for.
+
+    Raises:
+        EngineError: the disk has no room for it.
+    """
     if prod(shape) <= CELLS_IN_MEMORY:
         return np.empty(shape, np.float32)
+    size = prod(shape) * np.dtype(np.float32).itemsize
     with tempfile.TemporaryFile(prefix="koc-") as file:
+        try:
+            # Now, since a file that grows while it is written to would end the process when the disk is full.
+            os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise EngineError(
+                f"{size / 1e9:.1f} GB for features do not fit into {tempfile.gettempdir()} ({error.strerror}); make room "
+                "there, or name a folder on a larger disk by TMPDIR"
+            ) from error
         # The file has no name and stays until the array goes, so even a killed run leaves nothing behind.
-        return np.memmap(file, np.float32, "w+", shape=shape)
+        return np.memmap(file, np.float32, "r+", shape=shape)
 
 
 def let_go(x: npt.NDArray[np.float32]) -> None:

@@ -3,7 +3,6 @@
 import codecs
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -20,7 +19,7 @@ import pyarrow.csv
 import pyarrow.dataset
 from ibis.common.exceptions import TableNotFound
 
-from features.dataset import Dataset, TableSource
+from features.dataset import Dataset, TableSource, without_password
 from features.errors import DatasetError
 
 ROW = "_row"
@@ -263,11 +262,6 @@ def _open_sheet(path: Path, sheet: str | None) -> Source:
             yield pa.record_batch({**columns, ROW: pa.array([number for number, _ in block], pa.int64())})
 
     return Source(f"sheet {sheet!r} of {path}" if sheet else str(path), names, batches)
-
-
-def without_password(url: str) -> str:
-    """The URL of a database, for messages."""
-    return re.sub(r"://([^:@/]*):[^@]*@", r"://\1:***@", url)
 
 
 def _open_database(url: str, table: str | None, root: Path) -> Source:

@@ -46,7 +46,7 @@ def ready(services: Given, response: Response) -> Ready:
 def metrics(request: Request, services: Given, principal: Reader) -> Response:  # noqa: ARG001
     """Metrics of this process in the format of Prometheus."""
     found: Metrics = request.app.state.metrics
-    weeks = None
+    weeks, asked = None, False
     # Whoever watches has to see the rest above all while the database is away.
     with suppress(SQLAlchemyError):
         for state, number in services.jobs.counts().items():
@@ -54,12 +54,13 @@ def metrics(request: Request, services: Given, principal: Reader) -> Response:  
         weeks = judged_weeks(services.jobs)
         for what, value in (last_week(weeks) if weeks else {}).items():
             found.realised.labels(what).set(value)
+        asked = True
     try:
         manifest = services.served.batch.manifest
         found.batch_rows.set(manifest.rows)
         as_of = datetime.fromisoformat(manifest.as_of)
         found.batch_age.set(time.time() - (as_of if as_of.tzinfo else as_of.replace(tzinfo=UTC)).timestamp())
-        watch(found, services, weeks)
+        watch(found, services, weeks, asked=asked)
     except ScoresError:
         found.batch_rows.set(0)
     return Response(found.text(), media_type=CONTENT_TYPE_LATEST)

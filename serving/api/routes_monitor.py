@@ -28,9 +28,9 @@ class Drift(BaseModel):
     """How far a column has moved since the model was trained."""
 
     column: str
-    kind: str = Field(description="`feature`, `score`, or `clock`: a feature that time alone moves, never shifted.")
+    kind: str = Field(description="`feature` or `score`.")
     psi: float = Field(description="Population stability index.")
-    limit: float = Field(description="Above it the column has shifted: 0.2, or what chance explains where that is more.")
+    limit: float = Field(description="Above it the column has shifted: 0.2, chance, or twice its pace before training.")
     shifted: bool
     unknown_then: float = Field(description="Share of people without a value, at the date of training.")
     unknown_now: float

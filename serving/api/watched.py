@@ -10,24 +10,24 @@ from serving.api.observe import Metrics
 from serving.api.services import Services
 from serving.jobs.jobs import Jobs
 from serving.jobs.states import JobState
-from serving.monitor import ALERTS, health
+from serving.monitor import ALERTS, CHURN_OFF_ALERT, health
 
 TOLD = ("precision", "captured", "expected", "left")
 
 Weeks = Sequence[Mapping[str, Any]]
 
 
-def watch(metrics: Metrics, services: Services, weeks: Weeks | None) -> None:
-    """Set the gauges of the served batch; ``weeks`` as from `judged_weeks`.
+def watch(metrics: Metrics, services: Services, weeks: Weeks | None, *, asked: bool = True) -> None:
+    """Set the gauges of the served batch; ``weeks`` as from `judged_weeks`, unless the database could not be ``asked``.
 
     Raises:
         ScoresError: there is no batch.
     """
     found = health(services.served.batch, weeks)
-    if found.model_days is not None:
-        metrics.model_age.set(found.model_days * 86_400)
+    metrics.model_age.set(math.nan if found.model_days is None else found.model_days * 86_400)
     alerts = {alert.alert for alert in found.alerts}
-    for name in ALERTS:
+    # What the database tells stays as it was while it is away: an alert does not end by an outage.
+    for name in ALERTS if asked else (name for name in ALERTS if name != CHURN_OFF_ALERT):
         metrics.alert.labels(name).set(name in alerts)
     for kind in ("feature", "score"):
         metrics.shifted.labels(kind).set(sum(row["shifted"] and row["kind"] == kind for row in found.drift))

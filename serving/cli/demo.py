@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from serving.cli.candidates import candidates
-from serving.cli.options import DEFAULT_HOME, DEFAULT_THREADS, Home, Threads, console
+from serving.cli.options import DEFAULT_HOME, DEFAULT_THREADS, Threads, console
 from serving.cli.promote import opened, person
 from serving.cli.score import score
 from serving.cli.simulate import simulate
@@ -20,7 +20,10 @@ DATES = 3
 def demo(
     users: Annotated[int, typer.Option(min=1_000, help="Users of the simulated market.")] = 10_000,
     seed: Annotated[int, typer.Option(min=0, help="Of market, models and resamples.")] = 0,
-    home: Home = DEFAULT_HOME / "demo",
+    home: Annotated[
+        Path,
+        typer.Option("--home", help="Folder for models, tracking and scores; KOC_HOME is left alone."),
+    ] = DEFAULT_HOME / "demo",
     threads: Threads = DEFAULT_THREADS,
 ) -> None:
     """Simulated market -> features -> trained and judged model -> MLflow -> scores -> 20 best candidates.

@@ -89,7 +89,7 @@ class Erasures:
 
     def _tables_to_clear(self, user_id: str) -> tuple[tuple[TableToClear, ...], str]:
         # Loads what reads tables, which takes seconds and is seldom needed here.
-        from features.intake.sources import without_password
+        from features.dataset import without_password
 
         try:
             sources = read_dataset(self.dataset).tables

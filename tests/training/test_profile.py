@@ -51,15 +51,16 @@ def test_d77_unshifted_data_raise_no_alarm(people: int) -> None:
     assert alarms < 5
 
 
-def test_d77_what_had_moved_before_training_is_a_clock_and_no_alarm() -> None:
+def test_d77_what_moved_before_training_may_go_on_at_its_pace() -> None:
     frame, said = population(0)
     profile = Profile.of(frame, said, before=population(1, shift={"f03": -2.0, "f04": -2.0})[0])
-    assert {name for name, bins in profile.columns.items() if bins.kind == "clock"} == {"f03", "f04"}
-    rows = profile.drift(*population(2, shift={"f03": 2.0, "f05": 2.0, KOC_SCORE: 2.0}))
-    assert {row["column"] for row in rows if row["shifted"]} == {"f05", KOC_SCORE}
-    # The index is told all the same, behind what can be shifted.
-    assert {row["column"] for row in rows[-2:]} == {"f03", "f04"}
-    assert next(float(row["psi"]) for row in rows if row["column"] == "f03") > 1  # type: ignore[arg-type]
+    assert {name for name, bins in profile.columns.items() if bins.pace > 1} == {"f03", "f04"}
+    later, said = population(2, shift={"f03": 2.0, "f05": 2.0, KOC_SCORE: 2.0})
+    assert shifted(profile, later, said) == {"f05", KOC_SCORE}
+    # Twice as fast is another pace, and so is the loss of all values.
+    assert "f03" in shifted(profile, *population(2, shift={"f03": 5.0}))
+    later.matrix.x[:, later.matrix.columns.index("f04")] = np.nan
+    assert "f04" in shifted(profile, later, said)
     assert Profile.from_json(profile.to_json()) == profile
 
 

@@ -1,3 +1,4 @@
+import errno
 import gc
 import os
 from pathlib import Path
@@ -5,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from features.errors import EngineError
 from training.roomy import let_go, roomy
 
 
@@ -47,3 +49,12 @@ def resident() -> int:
 def opened(folder: Path) -> int:
     """Mappings of files in ``folder``, deleted or not."""
     return Path("/proc/self/maps").read_text().count(str(folder))
+
+
+def test_a_full_disk_is_an_error_and_no_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("os.posix_fallocate", full)
+    with pytest.raises(EngineError, match=r"0\.2 GB for features do not fit into .* \(No space left on device\).*TMPDIR"):
+        roomy((50, 1_000_000))

@@ -169,9 +169,7 @@ def test_a_postgresql_table_is_read_and_passwords_stay_out_of_messages(tmp_path:
             rows(tmp_path, server.get_uri(), table="gone")
     finally:
         server.cleanup()
-    with pytest.raises(
-        DatasetError, match=r"cannot open postgres://me:\*\*\*@localhost:1/shop .*start the database"
-    ) as caught:
+    with pytest.raises(DatasetError, match=r"cannot open postgres://me@localhost:1/shop .*start the database") as caught:
         rows(tmp_path, "postgres://me:secret@localhost:1/shop", table="orders")
     assert "secret" not in str(caught.value)
 

@@ -95,7 +95,7 @@ def test_it_tells_which_tables_of_the_deployment_still_hold_the_person(database:
     erased = Erasures(database, dataset).erase(ALL, "u1", "asked", now=day(1))
     assert erased.clear == (
         TableToClear("orders", "orders.csv", {"user_id": "买家"}),
-        TableToClear("ties", "postgresql://me:***@db/crm", {"user_id": "user_id", "influencer_id": "influencer_id"}),
+        TableToClear("ties", "postgresql://me@db/crm", {"user_id": "user_id", "influencer_id": "influencer_id"}),
     )
     assert "remove u1 from these tables, then train and score again" in erased.remedy
     without = Erasures(database, dataset.parent / "none.toml").erase(ALL, "u2", "asked", now=day(1))
