@@ -14,6 +14,7 @@ from serving.store.score_store import ScoreStore
 from tests.conftest import Scored, sharing
 from tests.serving.batches import write_users
 from training.pipeline import Trained
+from training.profile import PACES, SHIFTED
 from training.timeline import Timeline
 from training.tracking import Tracker
 
@@ -136,7 +137,7 @@ def test_d77_a_batch_of_the_day_of_training_has_not_drifted_and_another_day_has(
     earlier = timeline.frame(market.dataset.time.test_dates[0])
     told = {row["column"]: row for row in trained.bundle.profile.drift(earlier, trained.bundle.hybrid.said(earlier))}
     # Time alone has moved it this far in the horizon before training: so it will after it, and nobody has to look.
-    assert told["tenure_days"]["psi"] > told["tenure_days"]["limit"]
+    assert told["tenure_days"]["limit"] == PACES * told["tenure_days"]["psi"] > SHIFTED  # type: ignore[operator]
     assert not told["tenure_days"]["shifted"]
     assert told["orders_42d"]["kind"] == "feature"
 
@@ -147,3 +148,6 @@ def test_what_is_served_is_of_the_champion_or_the_first_of_all(tmp_path: Path) -
     assert of_champion(tracker, store)("koc/1")
     write_users(store, [{"user_id": "a"}])
     assert [of_champion(tracker, store)(model) for model in ("koc/1", "koc/2")] == [False, True]
+    (tmp_path / "current").write_text("..")
+    with pytest.raises(ScoresError):
+        of_champion(tracker, store)("koc/1")
