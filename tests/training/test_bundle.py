@@ -107,10 +107,10 @@ def test_every_altered_and_every_missing_file_is_found(copy: Path) -> None:
     [
         ("{", "manifest.json is not the manifest of a bundle"),
         ("[1]", "manifest.json is not the manifest of a bundle"),
-        ('{"format": 4}', "manifest.json is not the manifest of a bundle"),
+        ('{"format": 5}', "manifest.json is not the manifest of a bundle"),
         ('{"format": 4, "files": {}}', "has format 4, this version reads 5; train again"),
         (
-            '{"format": 4, "files": {}}',
+            '{"format": 5, "files": {}}',
             "does not list dataset.json, gnn.json, gnn.safetensors, metrics.json, profile.json, training.json",
         ),
     ],
