@@ -119,8 +119,11 @@ def timeline(market: Tables) -> Timeline:
 
 @contextmanager
 def sharing(timeline: Timeline) -> Iterator[None]:
-    """Inside, training and scoring read the features that ``timeline`` has computed already, which take longest."""
+    """Inside, training and scoring read the features that ``timeline`` has computed already, which take longest, and fit
+    every kind of extra model, though so small a market has little for them to learn from."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.extras.chain_value.LEAST_PEOPLE", 2)
+        patch.setattr("training.extras.group_fill.LEAST_GROUPS", 10)
         for module in ("training.pipeline", "serving.batch"):
             patch.setattr(f"{module}.Timeline", lambda tables, progress: replace(timeline, tables=tables, progress=progress))
         yield
@@ -128,10 +131,7 @@ def sharing(timeline: Timeline) -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def trained(timeline: Timeline) -> Trained:
-    with sharing(timeline), pytest.MonkeyPatch.context() as patch:
-        # Every kind of extra model, though so small a market has little for them to learn from.
-        patch.setattr("training.extras.chain_value.LEAST_PEOPLE", 2)
-        patch.setattr("training.extras.group_fill.LEAST_GROUPS", 10)
+    with sharing(timeline):
         return train(timeline.tables, SMALL)
 
 

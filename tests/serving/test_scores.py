@@ -34,7 +34,9 @@ def said(trained: Trained, frame: Frame) -> Said:
 
 @pytest.fixture(scope="module")
 def users(trained: Trained, timeline: Timeline, frame: Frame, said: Said) -> pa.Table:
-    return score_users(trained.bundle.hybrid, frame, said, user_facts(frame, timeline.snapshot(trained.bundle.as_of)))
+    snapshot = timeline.snapshot(trained.bundle.as_of)
+    extras = trained.bundle.extras.score(snapshot, frame)
+    return score_users(trained.bundle.hybrid, frame, said, user_facts(frame, snapshot), extras)
 
 
 def test_everybody_is_scored_once_best_first(users: pa.Table, frame: Frame, said: Said) -> None:

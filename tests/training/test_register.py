@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tests.conftest import Scored
 from training.bundle import Bundle
+from training.extras.contract import Extras
 from training.pipeline import Trained
 from training.register import log_backtest, register
 from training.tracking import Tracker
@@ -38,11 +39,11 @@ def test_a_run_holds_settings_metrics_per_date_and_evidence(trained: Trained, sc
     assert f"churn/recency/auroc/{date}" in run.data.metrics
     folder = artifacts(scored, 1)
     assert {path.name for path in folder.iterdir()} == {
-        "records.json", "card.md", "judged.parquet", "recipe.json", "features.json", "extras-skipped.json",
+        "records.json", "card.md", "judged.parquet", "recipe.json", "features.json",
         "average_precision.png", "auroc.png", "hybrid-weights.png",
         "ranker-importance.png", "ties-importance.png", "churn-importance.png", "churn-reliability.png", "bundle",
     }  # fmt: skip
-    assert json.loads((folder / "extras-skipped.json").read_text()) == trained.bundle.extras.skipped
+    assert {"extras/chain_value/spearman", "extras/group_fill/brier"} <= run.data.metrics.keys()
     assert json.loads((folder / "features.json").read_text()) == list(trained.bundle.hybrid.gnn.columns)
     stack = trained.bundle.hybrid.stack
     assert stack
@@ -82,13 +83,17 @@ def test_a_backtest_is_a_run_without_a_model(trained: Trained, tmp_path: Path) -
 def test_the_first_version_serves_and_later_ones_challenge(trained: Trained, scored: Scored, tmp_path: Path) -> None:
     assert scored.tracker.find("champion").version == 1
     bundle = trained.bundle
-    churn_only = replace(bundle, hybrid=replace(bundle.hybrid, ranker=None, ties=None, stack=None))
+    skipped = {"chain_value": "no table tells who brought whom"}
+    less = replace(bundle.hybrid, ranker=None, ties=None, stack=None)
+    churn_only = replace(bundle, hybrid=less, extras=Extras(skipped=skipped))
     records = [record for record in trained.records if record.task == "churn"]
     evaluations = {"koc": [], "churn": trained.evaluations["churn"]}
     version = register(replace(trained, bundle=churn_only, records=records, evaluations=evaluations), scored.tracker)
     assert scored.tracker.find("challenger").version == version > 1
     assert scored.tracker.find("champion").version == 1
-    assert {path.name for path in artifacts(scored, version).iterdir()} == {
+    folder = artifacts(scored, version)
+    assert json.loads((folder / "extras-skipped.json").read_text()) == skipped
+    assert {path.name for path in folder.iterdir()} == {
         "records.json", "card.md", "judged.parquet", "recipe.json", "features.json", "extras-skipped.json",
         "auroc.png", "churn-importance.png",
         "churn-reliability.png", "bundle",
