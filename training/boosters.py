@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.crossfit import Groups, Rows
-from training.matrix import Floats
+from training.matrix import Floats, Matrix
 from training.parallel import fit_each
 from training.settings import TrainSettings
 
@@ -41,6 +41,14 @@ def fit_boosters(
         return lightgbm.train({**given, "seed": settings.seed + member}, others, rounds or settings.rounds)
 
     return fit_each(fit, range(settings.groups), settings.threads)
+
+
+def mean_margins(boosters: Sequence[lightgbm.Booster], matrix: Matrix, columns: Sequence[str]) -> Floats:
+    """(N,) mean raw margin of the boosters for all users of ``matrix``, read a part at a time."""
+    margins = np.empty(len(matrix.users))
+    for rows, x in matrix.parts(columns):
+        margins[rows] = np.mean([booster.predict(x, raw_score=True) for booster in boosters], axis=0)
+    return margins
 
 
 def unseen_margins(boosters: Sequence[lightgbm.Booster], x: npt.NDArray[np.float32], groups: Groups) -> Floats:

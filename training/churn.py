@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
-from training.boosters import fit_boosters, unseen_margins
+from training.boosters import fit_boosters, mean_margins, unseen_margins
 from training.calibrate import Calibration, fit_calibration
 from training.crossfit import Groups, Rows
 from training.frame import Frame
@@ -31,12 +31,10 @@ class ChurnTrees:
 
     def odds(self, frame: Frame) -> Floats:
         """(N,) log-odds of no order; they mean something for members of the frame's churn population."""
-        matrix, odds = frame.matrix, np.empty(len(frame.users))
+        matrix = frame.matrix
         if self.standing:
             matrix = replace(matrix, x=standings(frame, self.columns), columns=self.columns)
-        for rows, x in matrix.parts(self.columns):
-            odds[rows] = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
-        return odds
+        return mean_margins(self.boosters, matrix, self.columns)
 
 
 @dataclass(frozen=True)

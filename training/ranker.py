@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features.errors import TrainingError
-from training.boosters import fit_boosters, unseen_margins
+from training.boosters import fit_boosters, mean_margins, unseen_margins
 from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.matrix import Floats
@@ -30,10 +30,7 @@ class Ranker:
 
     def margin(self, frame: Frame) -> Floats:
         """(N,) mean raw margin of the frame's users, the log of expected influence; it orders users."""
-        margins = np.empty(len(frame.users))
-        for rows, x in frame.matrix.parts(self.columns):
-            margins[rows] = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
-        return margins
+        return mean_margins(self.boosters, frame.matrix, self.columns)
 
     def contributions(self, x: npt.NDArray[np.float32]) -> Floats:
         """x: (n, F). SHAP values (n, F + 1), the last the base; each row sums to its margin."""
