@@ -91,8 +91,8 @@ class Profile:
             if name in self.columns
         }
         rows = []
-        for name in (name for name in self.columns if name in counts):
-            bins, now = self.columns[name], np.array(counts[name])
+        for name, found in counts.items():
+            bins, now = self.columns[name], np.array(found)
             then = np.array(bins.counts)
             index, limit = psi(then, now), max(limit_of(then, now, len(counts)), PACES * bins.pace)
             rows.append(

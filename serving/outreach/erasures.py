@@ -7,7 +7,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from features.dataset import read_dataset
+from features.dataset import read_dataset, without_password
 from features.errors import DatasetError
 from features.schema import TABLES, Kind
 from serving.access.audit import Audit
@@ -88,9 +88,6 @@ class Erasures:
         return Erased(user_id, erased_at, deleted, clear, remedy)
 
     def _tables_to_clear(self, user_id: str) -> tuple[tuple[TableToClear, ...], str]:
-        # Loads what reads tables, which takes seconds and is seldom needed here.
-        from features.dataset import without_password
-
         try:
             sources = read_dataset(self.dataset).tables
         except DatasetError:
