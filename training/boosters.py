@@ -1,6 +1,6 @@
 """LightGBM models of which each has not seen one group of people, fitted at the same time on one binning of their rows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import lightgbm
 import numpy as np
@@ -10,6 +10,9 @@ from training.crossfit import Groups, Rows
 from training.matrix import Floats, Matrix
 from training.parallel import fit_each
 from training.settings import TrainSettings
+
+MANY_ROWS = 100_000
+"""From which to read the trees out of LightGBM takes less time than it saves; see `training.forest`."""
 
 
 def fit_boosters(
@@ -43,11 +46,26 @@ def fit_boosters(
     return fit_each(fit, range(settings.groups), settings.threads)
 
 
-def mean_margins(boosters: Sequence[lightgbm.Booster], matrix: Matrix, columns: Sequence[str]) -> Floats:
-    """(N,) mean raw margin of the boosters for all users of ``matrix``, read a part at a time."""
-    margins = np.empty(len(matrix.users))
-    for rows, x in matrix.parts(columns):
-        margins[rows] = np.mean([booster.predict(x, raw_score=True) for booster in boosters], axis=0)
+def teller(boosters: Sequence[lightgbm.Booster], rows: int) -> Callable[[npt.NDArray[np.float32]], Floats]:
+    """What tells (n, members) raw margins of (n, F), the same bits either way; rows: of how many it will be asked in all."""
+    if rows >= MANY_ROWS:
+        # Here, since few rows never need it, and it takes a second to load.
+        from training.forest import Forest
+
+        if forest := Forest.of(boosters):
+            return forest.margins
+    return lambda x: np.stack([booster.predict(x, raw_score=True) for booster in boosters], axis=1)
+
+
+def mean_margins(
+    boosters: Sequence[lightgbm.Booster], matrix: Matrix, columns: Sequence[str], only: Rows | None = None
+) -> Floats:
+    """(N,) mean raw margin of the boosters for all users of ``matrix``, or ``only`` (N,) some of them, read a part at a
+    time."""
+    margins = np.empty(len(matrix.users) if only is None else np.count_nonzero(only))
+    tell = teller(boosters, len(margins))
+    for rows, x in matrix.parts(columns, only):
+        margins[rows] = tell(x).mean(axis=1)
     return margins
 
 
@@ -56,5 +74,5 @@ def unseen_margins(boosters: Sequence[lightgbm.Booster], x: npt.NDArray[np.float
     margins = np.empty(len(groups))
     for member, booster in enumerate(boosters):
         if (own := groups == member).any():
-            margins[own] = booster.predict(x[own], raw_score=True)
+            margins[own] = teller([booster], int(np.count_nonzero(own)))(x[own])[:, 0]
     return margins

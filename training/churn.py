@@ -29,12 +29,14 @@ class ChurnTrees:
     boosters: Sequence[lightgbm.Booster]
     standing: bool
 
-    def odds(self, frame: Frame) -> Floats:
-        """(N,) log-odds of no order; they mean something for members of the frame's churn population."""
-        matrix = frame.matrix
-        if self.standing:
-            matrix = replace(matrix, x=standings(frame, self.columns), columns=self.columns)
-        return mean_margins(self.boosters, matrix, self.columns)
+    def odds(self, frame: Frame, only: Rows | None = None) -> Floats:
+        """(N,) log-odds of no order, or of ``only`` (N,) some users; they mean something for members of the frame's churn
+        population."""
+        if not self.standing:
+            return mean_margins(self.boosters, frame.matrix, self.columns, only)
+        users = frame.users if only is None else frame.users[only]
+        standing = replace(frame.matrix, users=users, x=standings(frame, self.columns, only), columns=self.columns)
+        return mean_margins(self.boosters, standing, self.columns)
 
 
 @dataclass(frozen=True)
@@ -44,9 +46,10 @@ class ChurnModel:
     trees: tuple[ChurnTrees, ...]
     calibration: Calibration
 
-    def probability(self, frame: Frame) -> Floats:
-        """(N,) calibrated probability of no order, in (0, 1); it means something for members of the churn population."""
-        return self.calibration.apply(probability_of(np.mean([trees.odds(frame) for trees in self.trees], axis=0)))
+    def probability(self, frame: Frame, only: Rows | None = None) -> Floats:
+        """(N,) calibrated probability of no order, in (0, 1), or of ``only`` (N,) some users; it means something for
+        members of the churn population."""
+        return self.calibration.apply(probability_of(np.mean([trees.odds(frame, only) for trees in self.trees], axis=0)))
 
 
 def standings(frame: Frame, columns: Sequence[str], rows: Rows | None = None) -> npt.NDArray[np.float32]:

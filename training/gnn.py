@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn import functional
 from torch_geometric.data import HeteroData
 
-from training.crossfit import Groups
+from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.graph import build_graph
 from training.matrix import Floats
@@ -133,19 +133,21 @@ class Gnn:
     means: Floats
     network: Network
 
-    def inputs(self, frame: Frame) -> Inputs:
-        """Of each part of the users."""
+    def inputs(self, frame: Frame, only: Rows | None = None) -> Inputs:
+        """Of each part of the users, or of ``only`` (N,) some of them."""
         graph = build_graph(frame, self.without)
-        return inputs(frame, graph, self.columns, self.carried, self.paths, self.hops, self.scaling)
+        return inputs(frame, graph, self.columns, self.carried, self.paths, self.hops, self.scaling, only)
 
-    def outputs(self, frame: Frame, groups: Groups | None = None) -> Floats:
+    def outputs(self, frame: Frame, groups: Groups | None = None, only: Rows | None = None) -> Floats:
         """(N, 2) log of expected influence and log-odds of churn.
 
-        groups: (N,) of the frame's users, to let only the member speak that has not seen them.
+        groups: (N,) of the frame's users, to let only the member speak that has not seen them. only: (N,) users to be told
+        of alone.
         """
-        found = np.empty((len(frame.users), 2))
-        for rows, own, carried in self.inputs(frame):
-            found[rows] = self.of_inputs(own, carried, None if groups is None else groups[rows])
+        members = groups if groups is None or only is None else groups[only]
+        found = np.empty((len(frame.users) if only is None else np.count_nonzero(only), 2))
+        for rows, own, carried in self.inputs(frame, only):
+            found[rows] = self.of_inputs(own, carried, None if members is None else members[rows])
         return found
 
     def margin(self, frame: Frame) -> Floats:
@@ -207,8 +209,12 @@ def inputs(
     paths: tuple[str, ...],
     hops: int,
     scaling: Scaling,
+    only: Rows | None = None,
 ) -> Inputs:
-    """Rows, (n, F) scaled own features, and (n, paths x C) what paths carry; 0 for those that this graph does not have."""
+    """Rows, (n, F) scaled own features, and (n, paths x C) what paths carry; 0 for those that this graph does not have.
+
+    only: (N,) users to be told of alone; rows are then places among these.
+    """
     places = [columns.index(column) for column in carried]
     state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(carried))
     far = roomy((len(paths), *state.shape))
@@ -219,7 +225,9 @@ def inputs(
             missing.discard(paths.index(path))
     far[[*missing]] = 0
     let_go(far)
-    for rows, x in frame.matrix.parts(columns):
+    if only is not None:
+        far = far[:, only]
+    for rows, x in frame.matrix.parts(columns, only):
         # One path after the other in each row.
         beside = np.ascontiguousarray(far[:, rows].swapaxes(0, 1)).reshape(len(x), -1)
         let_go(far)

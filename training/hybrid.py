@@ -36,17 +36,16 @@ class Hybrid:
 
         only: (N,) to be told of these users alone and not of ties, most of which need not be asked about then.
         """
-        some = slice(None) if only is None else only
-        views, follow_ups = {"gnn": self.gnn.outputs(frame)[some, 0]}, None
+        views, follow_ups = {"gnn": self.gnn.outputs(frame, only=only)[:, 0]}, None
         if self.ranker:
-            views["lightgbm"] = self.ranker.margin(frame)[some]
+            views["lightgbm"] = self.ranker.margin(frame, only)
         if self.ties and only is None:
             follow_ups = self.ties.follow_ups(frame)
             views["ties"] = margin_of(frame, follow_ups)
         elif self.ties:
             views["ties"] = self.ties.margin(frame, rows=only)
         margin = self.stack.margin(np.stack([views[view] for view in self.stack.views], axis=1)) if self.stack else None
-        return Said(views, margin, self.churn.probability(frame)[some] if self.churn else None, follow_ups)
+        return Said(views, margin, self.churn.probability(frame, only) if self.churn else None, follow_ups)
 
 
 @dataclass(frozen=True)

@@ -44,12 +44,18 @@ class Matrix:
         let_go(self.x)
         return read
 
-    def parts(self, columns: Sequence[str]) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
-        """Rows and what `select` gives of them, so many at a time that they fit into memory where all would not."""
+    def parts(
+        self, columns: Sequence[str], only: npt.NDArray[np.bool_] | None = None
+    ) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Rows and what `select` gives of them, so many at a time that they fit into memory where all would not.
+
+        only: (N,) users to be told of alone; rows are then places among these.
+        """
+        asked = np.arange(len(self.users)) if only is None else np.flatnonzero(only)
         step = max(1, CELLS_AT_ONCE // max(1, len(columns)))
-        for start in range(0, len(self.users), step):
+        for start in range(0, len(asked), step):
             rows = slice(start, start + step)
-            yield rows, self.select(columns, rows)
+            yield rows, self.select(columns, rows if only is None else asked[rows])
 
     def column(self, name: str) -> Floats:
         """(N,) of one feature."""

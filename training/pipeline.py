@@ -23,7 +23,7 @@ from training.timeline import Timeline
 
 TIES_AT_ONCE = 500_000
 
-PROFILED = 50_000
+PROFILED = 20_000
 """People, about, drawn of more, whose features and scores tell the distributions that later ones are compared with."""
 
 

@@ -28,9 +28,10 @@ class Ranker:
     columns: tuple[str, ...]
     boosters: Sequence[lightgbm.Booster]
 
-    def margin(self, frame: Frame) -> Floats:
-        """(N,) mean raw margin of the frame's users, the log of expected influence; it orders users."""
-        return mean_margins(self.boosters, frame.matrix, self.columns)
+    def margin(self, frame: Frame, only: Rows | None = None) -> Floats:
+        """(N,) mean raw margin of the frame's users, or of ``only`` (N,) some: the log of expected influence, which orders
+        users."""
+        return mean_margins(self.boosters, frame.matrix, self.columns, only)
 
     def contributions(self, x: npt.NDArray[np.float32]) -> Floats:
         """x: (n, F). SHAP values (n, F + 1), the last the base; each row sums to its margin."""

@@ -46,7 +46,7 @@ class TrainSettings:
     rounds: int = 150
     leaves: int = 15
     learning_rate: float = 0.05
-    user_rows: int = 150_000
+    user_rows: int = 100_000
     tie_rows: int = 500_000
     width: int = 32
     epochs: int = 14

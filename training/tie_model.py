@@ -1,6 +1,6 @@
 """The tie model: LightGBM on ties, how many follow-ups each tie will carry; summed, it scores the influencer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import lightgbm
@@ -14,7 +14,7 @@ from features.blocks.influence import follow_up_rate, influence_given, influence
 from features.blocks.purchase import purchase_frequency, purchase_variety
 from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
-from training.boosters import fit_boosters
+from training.boosters import fit_boosters, teller
 from training.crossfit import Groups, Rows
 from training.frame import Frame, Ties
 from training.matrix import Floats, Places
@@ -80,20 +80,28 @@ class TieModel:
 
     def _expected(self, frame: Frame, ties: Places, groups: Groups | None) -> Floats:
         """(len(ties),) of some ties of the frame; otherwise as `follow_ups`."""
-        expected, users = np.empty(len(ties)), _ends(frame, self.end_columns)
+        expected = np.empty(len(ties))
+        if groups is None:
+            tell = teller(self.boosters, len(ties))
+            for part, x in self._parts(frame, ties):
+                expected[part] = np.exp(tell(x)).mean(axis=1)
+            return expected
+        group = groups[frame.ties.influencers[ties]]
+        tellers = [teller([booster], len(ties) // len(self.boosters)) for booster in self.boosters]
+        for part, x in self._parts(frame, ties):
+            for member, tell in enumerate(tellers):
+                own = group[part] == member
+                if own.any():
+                    expected[part][own] = np.exp(tell(x[own]))[:, 0]
+        return expected
+
+    def _parts(self, frame: Frame, ties: Places) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:
+        """Places in ``ties`` and what the model reads of these, so many at a time that they fit into memory."""
+        users = _ends(frame, self.end_columns)
         step = max(1, CELLS_AT_ONCE // (len(self.tie_columns) + 2 * len(self.end_columns)))
         for start in range(0, len(ties), step):
             part = slice(start, start + step)
-            some = ties[part]
-            x = _inputs(frame.ties, users, some, self.tie_columns)
-            if groups is None:
-                expected[part] = np.mean([booster.predict(x) for booster in self.boosters], axis=0)
-                continue
-            for member, booster in enumerate(self.boosters):
-                own = groups[frame.ties.influencers[some]] == member
-                if own.any():
-                    expected[start + np.flatnonzero(own)] = booster.predict(x[own])
-        return expected
+            yield part, _inputs(frame.ties, users, ties[part], self.tie_columns)
 
 
 def summed(frame: Frame, follow_ups: Floats) -> Floats:

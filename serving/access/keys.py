@@ -18,12 +18,14 @@ from serving.access.audit import Audit
 from serving.access.principal import FOR_EVERYBODY, LOCAL, Principal, RowScope, Scope
 from serving.state.database import Database
 from serving.state.tables import api_keys
+from serving.state.turns import Turns
 
 SHAPE = re.compile(r"koc_([0-9a-f]{12})_([0-9a-f]{64})")
 """``koc_ID_SECRET``; the secret is 256 random bits, so that its plain hash cannot be guessed back."""
 
 REMEMBERED_SECONDS = 1.0
-"""How long a key that was looked up is believed; a revocation takes effect within this time."""
+"""How long a key that was looked up is believed; a revocation takes effect within this time. It is looked up again after
+half of it."""
 
 MOST_REMEMBERED = 10_000
 GRACE = timedelta(days=1)
@@ -54,9 +56,9 @@ class Key:
 
 @dataclass(frozen=True)
 class _Known:
-    """A key as it was looked up at ``at`` (monotonic seconds); ``key`` is None where there is none."""
+    """A key as it was looked up; ``key`` is None where there is none. ``turns``: who looks it up again."""
 
-    at: float
+    turns: Turns
     key: Key | None
     secret_hash: bytes
     principal: Principal | None
@@ -114,16 +116,16 @@ class Keys:
             AccessError: it is not a key, unknown, revoked or expired.
         """
         key_id, secret_hash = _parts(text)
-        known = self._fresh(key_id)
-        if known is None:
+        known = self._known.get(key_id)
+        if known is None or known.turns.due:
             known = self._known[key_id] = self._look_up(key_id)
         return _judge(known, secret_hash, now or datetime.now(UTC))
 
     def remembered(self, text: str, now: datetime | None = None) -> Principal | None:
-        """As `verify`, but None where the database would have to be asked: for callers that must not wait."""
+        """As `verify`, but None where the caller has to ask that, and so the database: for callers that must not wait."""
         key_id, secret_hash = _parts(text)
-        known = self._fresh(key_id)
-        return None if known is None else _judge(known, secret_hash, now or datetime.now(UTC))
+        known = self._known.get(key_id)
+        return None if known is None or known.turns.mine() else _judge(known, secret_hash, now or datetime.now(UTC))
 
     def rotate(
         self, key_id: str, grace: timedelta = GRACE, *, by: Principal = LOCAL, now: datetime | None = None
@@ -215,20 +217,16 @@ class Keys:
         self.audit.write(by, action, key_id, criteria=told, connection=connection, now=key.created_at)
         return f"koc_{key_id}_{secret}", _required(connection, key_id)
 
-    def _fresh(self, key_id: str) -> _Known | None:
-        known = self._known.get(key_id)
-        return known if known is not None and self._clock() - known.at < self._remembered else None
-
     def _look_up(self, key_id: str) -> _Known:
-        at = self._clock()
+        turns = Turns(self._remembered / 2, self._remembered, self._clock, looked=self._clock())
         if len(self._known) >= MOST_REMEMBERED:
             self._known.clear()
         with self.database.read() as connection:
             row = connection.execute(sa.select(api_keys).where(api_keys.c.key_id == key_id)).mappings().first()
             if row is None:
-                return _Known(at, None, b"", None)
+                return _Known(turns, None, b"", None)
             key = _key(row)
-            return _Known(at, key, row["secret_hash"].encode(), _principal(connection, key))
+            return _Known(turns, key, row["secret_hash"].encode(), _principal(connection, key))
 
 
 def _scopes(names: Iterable[str]) -> tuple[Scope, ...]:

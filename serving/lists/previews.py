@@ -13,6 +13,7 @@ from serving.lists.selection import Rows
 from serving.outreach.suppressions import blocked
 from serving.state.database import Database
 from serving.state.tables import suppressions
+from serving.state.turns import Turns
 from serving.store.batch import Batch
 from serving.store.filters import REACHABLE, Filters
 
@@ -36,7 +37,8 @@ class Previews:
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str | None], Rows] = {}
         self._token: tuple[object, ...] = ()
-        self._looked = self._looks = self._read = -np.inf
+        self._turns = Turns(LOOK_SECONDS, OLDEST_SECONDS, time.monotonic)
+        self._read = -np.inf
 
     def best(
         self,
@@ -70,27 +72,20 @@ class Previews:
     def stopped_lately(self, batch: Batch, filters: Filters) -> Rows | None:
         """Rows of people with an entry against contact; None where the database would have to be asked, for callers that
         must not wait.
-
-        Of callers who come when it is time to look again one is sent, or all at once would crowd out those who need not.
         """
-        now = time.monotonic()
-        since = now - self._looked
-        if since >= OLDEST_SECONDS or (since >= LOOK_SECONDS and now - self._looks >= LOOK_SECONDS):
-            self._looks = now
-            return None
-        return self._rows.get((batch.manifest.batch, _channel(filters)))
+        return None if self._turns.mine() else self._rows.get((batch.manifest.batch, _channel(filters)))
 
     def _stopped(self, batch: Batch, channel: str | None) -> Rows:
         """Rows of people with an entry against contact."""
         with self._lock:
-            now = time.monotonic()
-            if now - self._looked >= LOOK_SECONDS:
+            if self._turns.due:
+                now = time.monotonic()
                 counted = sa.select(
                     sa.func.max(suppressions.c.suppression), sa.func.count(), sa.func.count(suppressions.c.lifted_at)
                 )
                 with self.database.read() as connection:
                     token = tuple(connection.execute(counted).one())
-                self._looked = now
+                self._turns.looked = now
                 if token != self._token or now - self._read >= STALE_SECONDS:
                     self._rows, self._token, self._read = {}, token, now
             key = (batch.manifest.batch, channel)

@@ -3,11 +3,13 @@
 As a program of its own, so that it takes no time from the server: reads from standard input a line a measurement, which
 names a file of requests as they go over the wire (each after its length, 4 bytes) and the seconds to go on; answers with a
 line of JSON each: ``answers``, ``per_second``, ``p50_ms``, ``p99_ms``, ``bytes`` of the mean answer, and ``others``: answers
-without success.
+without success. It counts from when every connection has had an answer: a server takes up one new connection between two
+rounds of those it has, so that the last of many at once waits for all the others.
 """
 
 import asyncio
 import json
+import math
 import sys
 import time
 from itertools import cycle
@@ -21,7 +23,7 @@ class Connection(asyncio.Protocol):
     """Sends the next request when the answer to the one before is whole."""
 
     def __init__(self, run: "Run") -> None:
-        self.run = run
+        self.run, self.new = run, True
 
     def connection_made(self, transport: Any) -> None:
         self.transport = transport
@@ -39,13 +41,17 @@ class Connection(asyncio.Protocol):
             if end < 0:
                 return
             length = self.head[:end].lower().partition(b"content-length: ")[2]
-            self.missing = int(length.partition(b"\r\n")[0]) - (len(self.head) - end - 4)
-            self.run.bytes += int(length.partition(b"\r\n")[0])
+            self.size = int(length.partition(b"\r\n")[0])
+            self.missing = self.size - (len(self.head) - end - 4)
             self.run.others += not self.head.startswith(b"HTTP/1.1 2")
         else:
             self.missing -= len(data)
         if self.missing == 0:
-            self.run.took.append(time.perf_counter() - self.begin)
+            if self.new:
+                self.new = False
+                self.run.joined()
+            else:
+                self.run.answered(time.perf_counter() - self.begin, self.size)
             if time.perf_counter() < self.run.until:
                 self._ask()
             else:
@@ -58,22 +64,36 @@ class Connection(asyncio.Protocol):
 
 
 class Run:
-    """One measurement."""
+    """One measurement of ``seconds``."""
 
     def __init__(self, requests: list[bytes], seconds: float, connections: int) -> None:
-        self.requests, self.open = cycle(requests), connections
-        self.until = time.perf_counter() + seconds
+        self.requests, self.seconds = cycle(requests), seconds
+        self.open = self.awaited = connections
+        self.begin = self.until = math.inf
         self.took: list[float] = []
         self.bytes = self.others = 0
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
+    def joined(self) -> None:
+        """One more connection has had its first answer."""
+        self.awaited -= 1
+        if not self.awaited:
+            self.begin = time.perf_counter()
+            self.until = self.begin + self.seconds
+
+    def answered(self, took: float, size: int) -> None:
+        """Count an answer, unless connections are still awaited."""
+        if not self.awaited:
+            self.took.append(took)
+            self.bytes += size
+
 
 async def measure(port: int, requests: list[bytes], seconds: float, connections: int) -> dict[str, float]:
-    run, begin = Run(requests, seconds, connections), time.perf_counter()
+    run = Run(requests, seconds, connections)
     for _ in range(connections):
         await asyncio.get_running_loop().create_connection(lambda: Connection(run), "127.0.0.1", port)
     await run.done
-    passed, took = time.perf_counter() - begin, sorted(run.took)
+    passed, took = time.perf_counter() - run.begin, sorted(run.took)
     return {
         "answers": len(took),
         "per_second": len(took) / passed,
