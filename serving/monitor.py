@@ -12,14 +12,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.errors import ScoresError
-from features.labels import influence_labels, stayed
-from features.tables import Tables
 from serving.access.principal import LOCAL
 from serving.lists.lists import Lists
 from serving.store.batch import Batch
 
 if TYPE_CHECKING:
     import numpy.typing as npt
+
+    from features.tables import Tables
+    from training.timeline import Timeline
 
 CHURN = "churn_probability"
 FRESH_DAYS = 8
@@ -87,7 +88,7 @@ def served_lists(lists: Lists) -> list[ServedList]:
         before = records[-1].created_at
 
 
-def realised(tables: Tables, lists: Iterable[ServedList]) -> list[Week]:
+def realised(tables: "Tables", lists: Iterable[ServedList]) -> list[Week]:
     """One `Week` for each week with lists whose label window is closed in ``tables``, the first one first."""
     from training.timeline import Timeline
 
@@ -122,7 +123,10 @@ class _Truth:
     stayed: pa.Array | None
 
     @classmethod
-    def at(cls, timeline: Any, as_of: datetime, until: datetime) -> "_Truth":
+    def at(cls, timeline: "Timeline", as_of: datetime, until: datetime) -> "_Truth":
+        # Here, so that a service starts without the engine that it never asks.
+        from features.labels import influence_labels, stayed
+
         view, to_arrow = timeline.view(as_of, until), timeline.tables.engine.to_arrow
         moved, here = None, None
         if timeline.has_influence:

@@ -27,6 +27,9 @@ ROWS_AT_ONCE = 16_384
 WIDTHS = (np.uint16, np.uint32, np.uint64)
 """A bit for each leaf of the largest tree: the fewer, the more rows fit into one instruction."""
 
+ZERO = np.float32(1e-35)
+"""What LightGBM reads as 0: numbers as near to it as this."""
+
 DE_BRUIJN = np.uint64(0x03F79D71B4CB0A89)
 PLACES = np.argsort([((int(DE_BRUIJN) << place) % 2**64) >> 58 for place in range(64)]).astype(np.uint8)
 """Where the only bit of a number is set, by the six highest bits of its product with the sequence."""
@@ -36,9 +39,9 @@ PLACES = np.argsort([((int(DE_BRUIJN) << place) % 2**64) >> 58 for place in rang
 class Forest:
     """The trees of some boosters that read the same columns, one after the other.
 
-    Of each condition: ``feature``, ``most`` float32 that goes left, ``unknown_left``: whether nan does, ``stays``: the leaves
-    that are left to a row that goes right, a bit each. ``values``: of each leaf. ``conditions``, ``leaves``: (trees + 1,)
-    where those of each tree start. ``member``: (trees,) whose each is, of ``members`` boosters.
+    Of each condition: ``feature``, ``most`` float32 that goes left, ``unknown_left``: whether nan does, ``stays``: the
+    leaves that are left to a row that goes right, a bit each. ``values``: of each leaf. ``conditions``, ``leaves``:
+    (trees + 1,) where those of each tree start. ``member``: (trees,) whose each is, of ``members`` boosters.
     """
 
     feature: npt.NDArray[np.int32]
@@ -80,13 +83,15 @@ class Forest:
         )
 
     def margins(self, x: npt.NDArray[np.float32]) -> Floats:
-        """x: (n, F) -> (n, members) raw margin of each booster: the bits that its ``predict(x, raw_score=True)`` gives."""
+        """x: (n, F), finite or nan -> (n, members) raw margin of each booster: the bits that its ``predict(x,
+        raw_score=True)`` gives."""
         found = np.zeros((len(x), self.members))
+        conditions = self.feature, self.most, self.unknown_left, self.stays
+        trees = self.values, self.conditions, self.leaves, self.member
 
         def ask(start: int) -> None:
             rows = slice(start, start + ROWS_AT_ONCE)
-            _add(np.ascontiguousarray(x[rows], np.float32), self.feature, self.most, self.unknown_left, self.stays, self.values,
-                 self.conditions, self.leaves, self.member, PLACES, found[rows])  # fmt: skip
+            _add(np.ascontiguousarray(x[rows], np.float32), *conditions, *trees, PLACES, found[rows])
 
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             list(pool.map(ask, range(0, len(x), ROWS_AT_ONCE)))
@@ -126,7 +131,8 @@ def _add(x, feature, most, unknown_left, stays, values, conditions, leaves, memb
         rows = min(BLOCK, size - start)
         for row in range(rows):
             for column in range(features):
-                block[column, row] = x[start + row, column]
+                value = x[start + row, column]
+                block[column, row] = np.float32(0) if abs(value) <= ZERO else value
         for tree in range(len(member)):
             bits[:] = every
             for condition in range(conditions[tree], conditions[tree + 1]):

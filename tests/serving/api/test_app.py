@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from tests.paths import REPO
 
-SLOW_TO_LOAD = {"torch", "mlflow", "lightgbm", "matplotlib", "igraph"}
+SLOW_TO_LOAD = {"torch", "mlflow", "lightgbm", "matplotlib", "igraph", "ibis"}
 
 
 def test_every_operation_explains_itself_and_declares_its_problems(app: FastAPI) -> None:
