@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import ibis
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -27,6 +29,9 @@ ACTIVATED = ("people_moved", "activation", "activated_since")
 """Columns of what a user has done so far, which is kept apart from what the score expects; see `user_facts`."""
 
 ACTIVATION = ("active", "lapsed", "never")
+
+TOLD = ("weight", "bought", "around")
+"""What is known of a user by category, as the engine adds it up; see `category_record`."""
 
 TIERS = (("head", 99.0), ("waist", 90.0), ("tail", 0.0))
 """Tier of a candidate -> the least percentile, the best tier first."""
@@ -191,35 +196,40 @@ def category_record(snapshot: Snapshot) -> pa.Table:
     bought     int64    subjects that the user bought
     around     int64    (follower, subject) that the people around bought
     """
-    influence = category_influence(snapshot)
-    parts = [influence]
+    parts = [_told(_moved(snapshot))]
     if "adoptions" in snapshot and snapshot.has("items", "category"):
         items = snapshot["items"].select("item_id", "category")
         named = snapshot["adoptions"].join(items, "item_id").filter(lambda t: t.category.notnull())
         taken = named.group_by("user_id", "category").agg(bought=named.count())
-        parts.append(snapshot.engine.to_arrow(taken))
+        parts.append(_told(taken))
         if "pairs" in snapshot:
             followed = taken.join(snapshot["pairs"].select("user_id", "influencer_id"), "user_id")
             around = followed.group_by("influencer_id", "category").agg(around=followed.bought.sum().cast("int64"))
-            parts.append(snapshot.engine.to_arrow(around.rename(user_id="influencer_id")))
-    whole = pa.concat_tables(parts, promote_options="default")
-    for name, absent in (("influence", 0.0), ("bought", 0), ("around", 0)):
-        values = whole[name] if name in whole.column_names else pa.nulls(len(whole), pa.int64())
-        whole = whole.drop_columns([name]) if name in whole.column_names else whole
-        whole = whole.append_column(name, pc.fill_null(values, absent))
-    summed = whole.group_by(["user_id", "category"]).aggregate([(name, "sum") for name in ("influence", "bought", "around")])
-    summed = summed.rename_columns({f"{name}_sum": name for name in ("influence", "bought", "around")})
-    summed = summed.select(["user_id", "category", "influence", "bought", "around"])
-    return summed.sort_by([("category", "ascending"), ("user_id", "ascending")])
+            parts.append(_told(around.rename(user_id="influencer_id")))
+    # Summed by the engine, which keeps to its memory: there are tens of rows for each user.
+    every = parts[0] if len(parts) == 1 else ibis.union(*parts)
+    summed = every.group_by("user_id", "category").agg(**{name: every[name].sum().cast("int64") for name in TOLD})
+    rows = snapshot.engine.to_arrow(summed.order_by(["category", "user_id"]))
+    return rows.set_column(2, "influence", pa.array(rows["weight"].to_numpy() / WEIGHT_UNIT))
+
+
+def _told(table: ir.Table) -> ir.Table:
+    """(user_id, category) with all that is told of them, 0 for what ``table`` does not hold."""
+    known = {name: table[name] if name in table.columns else ibis.literal(0, "int64") for name in TOLD}
+    return table.select("user_id", "category", **known)
 
 
 def category_influence(snapshot: Snapshot) -> pa.Table:
     """(user_id, category, influence) of all ledger rows with a category, in people moved, sorted."""
-    ledger = snapshot["ledger"].filter(lambda t: t.category.notnull() & (t.weight > 0))
-    moved = ledger.group_by(user_id="influencer_id", category=ledger.category).agg(weight=ledger.weight.sum().cast("int64"))
-    rows = snapshot.engine.to_arrow(moved).sort_by([("category", "ascending"), ("user_id", "ascending")])
+    rows = snapshot.engine.to_arrow(_moved(snapshot)).sort_by([("category", "ascending"), ("user_id", "ascending")])
     influence = np.asarray(rows["weight"].to_numpy(), dtype=float) / WEIGHT_UNIT
     return pa.table({"user_id": rows["user_id"], "category": rows["category"], "influence": influence})
+
+
+def _moved(snapshot: Snapshot) -> ir.Table:
+    """(user_id, category, weight) of all ledger rows with a category."""
+    ledger = snapshot["ledger"].filter(lambda t: t.category.notnull() & (t.weight > 0))
+    return ledger.group_by(user_id="influencer_id", category=ledger.category).agg(weight=ledger.weight.sum().cast("int64"))
 
 
 def percentile(score: Floats) -> Floats:
