@@ -1,6 +1,7 @@
 """Models and baselines judged on several past dates, each seeing only what was known then."""
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -59,40 +60,54 @@ def evaluate(
     timeline.forget(as_of)
     panel = Panel.of(training_folds(timeline, as_of, settings), settings)
     truth = timeline.labels(as_of)
-    own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
     found: dict[Task, Evaluation] = {}
-    with aside(lambda: _network(panel, frame, columns, settings)) as network:
+    with aside(lambda: _network(panel, frame, columns_of(frame.matrix), settings)) as network:
         if timeline.has_influence:
-            timeline.progress(f"{as_of:%Y-%m-%d}: models of influence")
-            scores = koc_baselines(frame.matrix, horizon)
-            opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
-            alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
-            if ties := tie_view(panel, settings):
-                opinions["ties"] = Opinion.of(ties, frame)
-            opinions["gnn"], _ = network.result()
-            scores |= {"lightgbm_own": alone.said, **{model: opinion.said for model, opinion in opinions.items()}}
-            scores[SERVED] = _stacked(opinions, panel)
-            if ablations:
-                timeline.progress(f"{as_of:%Y-%m-%d}: ablations")
-                scores |= _ablations(panel, frame, opinions, alone, settings)
+            timeline.progress(f"{as_of:%Y-%m-%d}: models of influence{', and without each part' if ablations else ''}")
+            scores = koc_baselines(frame.matrix, horizon) | _influence(panel, frame, settings, network, ablations=ablations)
             counted = np.where(truth.people_moved >= at_least, truth.influence, 0.0)
             found["koc"] = Evaluation(name, as_of, frame.users, counted, scores, about)
         if timeline.has_churn:
             timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
-            of, learned, left = frame.churn_population, panel.churn_known[panel.drawn], panel.churned[panel.churn_drawn]
-            scores = {model: score[of] for model, score in churn_baselines(frame.matrix, horizon).items()}
-            values, seen = churn_view(panel, columns, settings)
-            standings, ranked = churn_view(panel, columns, settings, standing=True)
-            less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
-            scores["lightgbm_own"] = calibrated([less], [less_seen], left).probability(frame)[of]
-            scores["lightgbm"] = calibrated([values], [seen], left).probability(frame)[of]
-            _, odds = network.result()
-            calibration = fit_calibration(probability_of(odds.unseen[learned]), left)
-            scores["gnn"] = calibration.apply(probability_of(odds.said[of]))
-            scores[SERVED] = calibrated([values, standings], [seen, ranked], left).probability(frame)[of]
-            told = {name: values[of] for name, values in about.items()}
-            found["churn"] = Evaluation(name, as_of, frame.users[of], truth.churned[of].astype(float), scores, told)
+            scores = churn_baselines(frame.matrix, horizon) | _churn(panel, frame, settings, network)
+            of, left = frame.churn_population, truth.churned.astype(float)
+            scores, told = ({column: values[of] for column, values in every.items()} for every in (scores, about))
+            found["churn"] = Evaluation(name, as_of, frame.users[of], left[of], scores, told)
     return found
+
+
+def _influence(
+    panel: Panel, frame: Frame, settings: TrainSettings, network: Future[tuple[Opinion, Opinion]], *, ablations: bool
+) -> dict[str, Floats]:
+    """Model -> (N,) what it says of the influence of the frame's users."""
+    own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
+    opinions = {"lightgbm": Opinion.of(ranker_view(panel, columns, settings), frame)}
+    alone = Opinion.of(ranker_view(panel, own, settings), frame) if own != columns else opinions["lightgbm"]
+    if ties := tie_view(panel, settings):
+        opinions["ties"] = Opinion.of(ties, frame)
+    opinions["gnn"], _ = network.result()
+    found = {"lightgbm_own": alone.said, **{model: opinion.said for model, opinion in opinions.items()}}
+    found[SERVED] = _stacked(opinions, panel)
+    return found | (_ablations(panel, frame, opinions, alone, settings) if ablations else {})
+
+
+def _churn(
+    panel: Panel, frame: Frame, settings: TrainSettings, network: Future[tuple[Opinion, Opinion]]
+) -> dict[str, Floats]:
+    """Model -> (N,) probability that the frame's users leave, which means something for the churn population."""
+    own, columns = columns_of(frame.matrix, ("own",)), columns_of(frame.matrix)
+    left = panel.churned[panel.churn_drawn]
+    values, seen = churn_view(panel, columns, settings)
+    standings, ranked = churn_view(panel, columns, settings, standing=True)
+    less, less_seen = churn_view(panel, own, settings) if own != columns else (values, seen)
+    _, odds = network.result()
+    calibration = fit_calibration(probability_of(odds.unseen[panel.churn_known[panel.drawn]]), left)
+    return {
+        "lightgbm_own": calibrated([less], [less_seen], left).probability(frame),
+        "lightgbm": calibrated([values], [seen], left).probability(frame),
+        "gnn": calibration.apply(probability_of(odds.said)),
+        SERVED: calibrated([values, standings], [seen, ranked], left).probability(frame),
+    }
 
 
 def _network(

@@ -127,7 +127,7 @@ class Saying(ChurnTrees):
         super().__init__((), (), False)
         object.__setattr__(self, "said", odds)
 
-    def odds(self, frame: Frame) -> Floats:
+    def odds(self, frame: Frame, only: Rows | None = None) -> Floats:  # noqa: ARG002
         return np.full(len(frame.users), self.said)  # type: ignore[attr-defined]
 
 
