@@ -1,11 +1,13 @@
 """Batches of scores under one folder: written whole or not at all, switched to by one atomic step."""
 
+import fcntl
 import os
 import shutil
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,8 +103,9 @@ class ScoreStore:
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise
-        if served(model):
-            self._switch(batch)
+        with self._switching():
+            if served(model):
+                self._switch(batch)
         self.clear(keep, batch)
         return manifest
 
@@ -111,9 +114,11 @@ class ScoreStore:
         ones were written since."""
         batches = self.batches()
         found = next((manifest for manifest in batches if manifest.batch.endswith(f"-{mark}")), None)
-        if found is not None and found is batches[0] and served(found.model):
-            # Its maker may have been killed before the last step.
-            self._switch(found.batch)
+        if found is not None and found is batches[0]:
+            with self._switching():
+                if served(found.model):
+                    # Its maker may have been killed before the last step.
+                    self._switch(found.batch)
         return found
 
     def serve_model(self, model: str) -> Manifest | None:
@@ -121,8 +126,21 @@ class ScoreStore:
         found = next((manifest for manifest in self.batches() if manifest.model == model), None)
         if found is not None:
             self.open(found.batch).verify()
-            self._switch(found.batch)
+            with self._switching():
+                self._switch(found.batch)
         return found
+
+    @contextmanager
+    def _switching(self) -> Iterator[None]:
+        """One process at a time, so that nobody who asked whether a model is served switches after a promotion did."""
+        handle = os.open(self.folder, os.O_RDONLY)
+        try:
+            # Some shared file systems know no locks.
+            with suppress(OSError):
+                fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(handle)
 
     def _switch(self, batch: str) -> None:
         pointer = self.folder / f".{CURRENT}-{batch}"

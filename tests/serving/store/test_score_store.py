@@ -1,5 +1,6 @@
 import json
 import os
+import threading
 from datetime import datetime
 from pathlib import Path
 
@@ -254,3 +255,25 @@ def test_a_batch_of_another_model_is_kept_beside_what_is_served(tmp_path: Path) 
     assert [found.manifest.batch for found in store.pair(beside)] == [first, beside]
     assert store.write(USERS, CATEGORIES, model="koc/1", **more).batch == store.current_id()
     assert [manifest.batch for manifest in store.batches()] == [store.current_id()]
+
+
+def test_a_promotion_while_a_batch_of_the_last_champion_is_written_stays(tmp_path: Path) -> None:
+    store, promoted = ScoreStore(tmp_path), threading.Event()
+    new = store.write(USERS, CATEGORIES, dataset="shop", model="koc/2", as_of=AS_OF).batch
+
+    def promote() -> None:
+        promoted.set()
+        ScoreStore(tmp_path).serve_model("koc/2")
+
+    promotion = threading.Thread(target=promote)
+
+    def champion(model: str) -> bool:
+        # It is still the champion when it is asked about, and not any more when it would be served.
+        promotion.start()
+        assert promoted.wait(10)
+        promotion.join(0.2)
+        return model == "koc/1"
+
+    store.write(USERS, CATEGORIES, dataset="shop", model="koc/1", as_of=AS_OF, served=champion)
+    promotion.join(10)
+    assert store.current_id() == new
