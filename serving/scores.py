@@ -30,7 +30,7 @@ ACTIVATED = ("people_moved", "activation", "activated_since")
 
 ACTIVATION = ("active", "lapsed", "never")
 
-TOLD = ("weight", "bought", "around")
+BY_CATEGORY = ("weight", "bought", "around")
 """What is known of a user by category, as the engine adds it up; see `category_record`."""
 
 TIERS = (("head", 99.0), ("waist", 90.0), ("tail", 0.0))
@@ -196,26 +196,26 @@ def category_record(snapshot: Snapshot) -> pa.Table:
     bought     int64    subjects that the user bought
     around     int64    (follower, subject) that the people around bought
     """
-    parts = [_told(_moved(snapshot))]
+    parts = [_by_category(_moved(snapshot))]
     if "adoptions" in snapshot and snapshot.has("items", "category"):
         items = snapshot["items"].select("item_id", "category")
         named = snapshot["adoptions"].join(items, "item_id").filter(lambda t: t.category.notnull())
         taken = named.group_by("user_id", "category").agg(bought=named.count())
-        parts.append(_told(taken))
+        parts.append(_by_category(taken))
         if "pairs" in snapshot:
             followed = taken.join(snapshot["pairs"].select("user_id", "influencer_id"), "user_id")
             around = followed.group_by("influencer_id", "category").agg(around=followed.bought.sum().cast("int64"))
-            parts.append(_told(around.rename(user_id="influencer_id")))
+            parts.append(_by_category(around.rename(user_id="influencer_id")))
     # Summed by the engine, which keeps to its memory: there are tens of rows for each user.
     every = parts[0] if len(parts) == 1 else ibis.union(*parts)
-    summed = every.group_by("user_id", "category").agg(**{name: every[name].sum().cast("int64") for name in TOLD})
+    summed = every.group_by("user_id", "category").agg(**{name: every[name].sum().cast("int64") for name in BY_CATEGORY})
     rows = snapshot.engine.to_arrow(summed.order_by(["category", "user_id"]))
     return rows.set_column(2, "influence", pa.array(rows["weight"].to_numpy() / WEIGHT_UNIT))
 
 
-def _told(table: ir.Table) -> ir.Table:
+def _by_category(table: ir.Table) -> ir.Table:
     """(user_id, category) with all that is told of them, 0 for what ``table`` does not hold."""
-    known = {name: table[name] if name in table.columns else ibis.literal(0, "int64") for name in TOLD}
+    known = {name: table[name] if name in table.columns else ibis.literal(0, "int64") for name in BY_CATEGORY}
     return table.select("user_id", "category", **known)
 
 

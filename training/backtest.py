@@ -69,9 +69,10 @@ def evaluate(
             found["koc"] = Evaluation(name, as_of, frame.users, counted, scores, about)
         if timeline.has_churn:
             timeline.progress(f"{as_of:%Y-%m-%d}: models of churn")
-            scores = churn_baselines(frame.matrix, horizon) | _churn(panel, frame, settings, network)
             of, left = frame.churn_population, truth.churned.astype(float)
-            scores, told = ({column: values[of] for column, values in every.items()} for every in (scores, about))
+            said = churn_baselines(frame.matrix, horizon) | _churn(panel, frame, settings, network)
+            scores = {model: score[of] for model, score in said.items()}
+            told = {column: values[of] for column, values in about.items()}
             found["churn"] = Evaluation(name, as_of, frame.users[of], left[of], scores, told)
     return found
 

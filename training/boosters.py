@@ -46,7 +46,7 @@ def fit_boosters(
     return fit_each(fit, range(settings.groups), settings.threads)
 
 
-def teller(boosters: Sequence[lightgbm.Booster], rows: int) -> Callable[[npt.NDArray[np.float32]], Floats]:
+def predictor(boosters: Sequence[lightgbm.Booster], rows: int) -> Callable[[npt.NDArray[np.float32]], Floats]:
     """What tells (n, members) raw margins of (n, F), the same bits either way; rows: of how many it will be asked in all."""
     if rows >= MANY_ROWS:
         # Here, since few rows never need it, and it takes a second to load.
@@ -63,9 +63,9 @@ def mean_margins(
     """(N,) mean raw margin of the boosters for all users of ``matrix``, or ``only`` (N,) some of them, read a part at a
     time."""
     margins = np.empty(len(matrix.users) if only is None else np.count_nonzero(only))
-    tell = teller(boosters, len(margins))
+    predict = predictor(boosters, len(margins))
     for rows, x in matrix.parts(columns, only):
-        margins[rows] = tell(x).mean(axis=1)
+        margins[rows] = predict(x).mean(axis=1)
     return margins
 
 
@@ -74,5 +74,5 @@ def unseen_margins(boosters: Sequence[lightgbm.Booster], x: npt.NDArray[np.float
     margins = np.empty(len(groups))
     for member, booster in enumerate(boosters):
         if (own := groups == member).any():
-            margins[own] = teller([booster], int(np.count_nonzero(own)))(x[own])[:, 0]
+            margins[own] = predictor([booster], int(np.count_nonzero(own)))(x[own])[:, 0]
     return margins

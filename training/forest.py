@@ -6,9 +6,10 @@ waits wherever the processor guessed the way wrong.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import lightgbm
@@ -19,7 +20,7 @@ import numpy.typing as npt
 from training.matrix import Floats
 
 BLOCK = 64
-"""Rows whom each tree is asked about at a time: their features and bits stay in the nearest cache."""
+"""Rows that each tree is asked about at a time: their features and bits stay in the caches of one core."""
 
 ROWS_AT_ONCE = 16_384
 """Rows of a call, after which another thread may go on."""
@@ -41,7 +42,8 @@ class Forest:
 
     Of each condition: ``feature``, ``most`` float32 that goes left, ``unknown_left``: whether nan does, ``stays``: the
     leaves that are left to a row that goes right, a bit each. ``values``: of each leaf. ``conditions``, ``leaves``:
-    (trees + 1,) where those of each tree start. ``member``: (trees,) whose each is, of ``members`` boosters.
+    (trees + 1,) where those of each tree start. ``member``: (trees,) whose each is, of ``members`` boosters. ``features``:
+    that the boosters read.
     """
 
     feature: npt.NDArray[np.int32]
@@ -53,10 +55,12 @@ class Forest:
     leaves: npt.NDArray[np.int64]
     member: npt.NDArray[np.int64]
     members: int
+    features: int
 
     @classmethod
     def of(cls, boosters: Sequence[lightgbm.Booster]) -> "Forest | None":
-        """None where a tree asks for categories or has more leaves than bits are known for: these are LightGBM's alone."""
+        """None where a tree asks for categories, takes 0 for unknown or has more leaves than bits are known for: these are
+        LightGBM's alone."""
         trees = [(member, tree) for member, booster in enumerate(boosters) for tree in booster.dump_model()["tree_info"]]
         most_leaves = max((tree["num_leaves"] for _, tree in trees), default=1)
         width = next((width for width in WIDTHS if most_leaves <= np.iinfo(width).bits), None)
@@ -66,7 +70,8 @@ class Forest:
         values: list[float] = []
         conditions, leaves = [0], [0]
         for _, tree in trees:
-            _walk(tree["tree_structure"], asked, values, leaves[-1])
+            if not _walk(tree["tree_structure"], asked, values, leaves[-1]):
+                return None
             conditions.append(len(asked))
             leaves.append(len(values))
         table = np.array(asked, [("feature", "i4"), ("most", "f4"), ("unknown_left", "?"), ("gone", "u8")])
@@ -80,37 +85,48 @@ class Forest:
             np.array(leaves),
             np.array([member for member, _ in trees], np.int64),
             len(boosters),
+            max((booster.num_feature() for booster in boosters), default=0),
         )
 
     def margins(self, x: npt.NDArray[np.float32]) -> Floats:
         """x: (n, F), finite or nan -> (n, members) raw margin of each booster: the bits that its ``predict(x,
-        raw_score=True)`` gives."""
+        raw_score=True)`` gives.
+
+        Raises:
+            ValueError: ``x`` has another number of columns than the boosters read.
+        """
+        if x.shape[1] != self.features:
+            raise ValueError(f"the trees read {self.features} columns, and were given {x.shape[1]}")
+        add = _compiled()
         found = np.zeros((len(x), self.members))
         conditions = self.feature, self.most, self.unknown_left, self.stays
         trees = self.values, self.conditions, self.leaves, self.member
 
         def ask(start: int) -> None:
             rows = slice(start, start + ROWS_AT_ONCE)
-            _add(np.ascontiguousarray(x[rows], np.float32), *conditions, *trees, PLACES, found[rows])
+            add(np.ascontiguousarray(x[rows], np.float32), *conditions, *trees, PLACES, found[rows])
 
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
             list(pool.map(ask, range(0, len(x), ROWS_AT_ONCE)))
         return found
 
 
-def _walk(node: Mapping[str, Any], asked: list[tuple[int, np.float32, bool, int]], values: list[float], first: int) -> None:
-    """Add the conditions below ``node`` and its leaves, from left to right; first: the place of the tree's first leaf."""
+def _walk(node: Mapping[str, Any], asked: list[tuple[int, np.float32, bool, int]], values: list[float], first: int) -> bool:
+    """Add the conditions below ``node`` and its leaves, from left to right; first: the place of the tree's first leaf.
+
+    False if one of them takes 0 for unknown.
+    """
     if "leaf_value" in node:
         values.append(node["leaf_value"])
-        return
+        return True
     before = len(values) - first
-    _walk(node["left_child"], asked, values, first)
+    known = _walk(node["left_child"], asked, values, first)
     left = 2 ** (len(values) - first) - 2**before
     threshold = node["threshold"]
     # Features that were always known in training have no side for nan, which LightGBM then takes for 0.
     unknown_left = node["default_left"] if node["missing_type"] == "NaN" else threshold >= 0
     asked.append((node["split_feature"], _at_most(threshold), unknown_left, left))
-    _walk(node["right_child"], asked, values, first)
+    return _walk(node["right_child"], asked, values, first) and known and node["missing_type"] != "Zero"
 
 
 def _at_most(threshold: float) -> np.float32:
@@ -120,7 +136,15 @@ def _at_most(threshold: float) -> np.float32:
     return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))
 
 
-@numba.njit(nogil=True, cache=True)
+@cache
+def _compiled() -> Callable[..., None]:
+    """`_add` in machine code, which is kept for the next process where there is a folder for it."""
+    try:
+        return numba.njit(nogil=True, cache=True)(_add)  # type: ignore[no-any-return]
+    except RuntimeError:
+        return numba.njit(nogil=True)(_add)  # type: ignore[no-any-return]
+
+
 def _add(x, feature, most, unknown_left, stays, values, conditions, leaves, member, places, found):  # type: ignore[no-untyped-def]
     """Add to ``found`` (n, members) what each tree says of the rows x (n, F)."""
     size, features = x.shape

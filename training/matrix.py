@@ -51,11 +51,11 @@ class Matrix:
 
         only: (N,) users to be told of alone; rows are then places among these.
         """
-        asked = np.arange(len(self.users)) if only is None else np.flatnonzero(only)
+        asked = None if only is None else np.flatnonzero(only)
         step = max(1, CELLS_AT_ONCE // max(1, len(columns)))
-        for start in range(0, len(asked), step):
+        for start in range(0, len(self.users) if asked is None else len(asked), step):
             rows = slice(start, start + step)
-            yield rows, self.select(columns, rows if only is None else asked[rows])
+            yield rows, self.select(columns, rows if asked is None else asked[rows])
 
     def column(self, name: str) -> Floats:
         """(N,) of one feature."""

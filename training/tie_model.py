@@ -14,7 +14,7 @@ from features.blocks.influence import follow_up_rate, influence_given, influence
 from features.blocks.purchase import purchase_frequency, purchase_variety
 from features.blocks.sharing import responses_drawn, responses_given
 from features.blocks.ties import degrees
-from training.boosters import fit_boosters, teller
+from training.boosters import fit_boosters, predictor
 from training.crossfit import Groups, Rows
 from training.frame import Frame, Ties
 from training.matrix import Floats, Places
@@ -82,17 +82,17 @@ class TieModel:
         """(len(ties),) of some ties of the frame; otherwise as `follow_ups`."""
         expected = np.empty(len(ties))
         if groups is None:
-            tell = teller(self.boosters, len(ties))
+            predict = predictor(self.boosters, len(ties))
             for part, x in self._parts(frame, ties):
-                expected[part] = np.exp(tell(x)).mean(axis=1)
+                expected[part] = np.exp(predict(x)).mean(axis=1)
             return expected
         group = groups[frame.ties.influencers[ties]]
-        tellers = [teller([booster], len(ties) // len(self.boosters)) for booster in self.boosters]
+        predictors = [predictor([booster], len(ties) // len(self.boosters)) for booster in self.boosters]
         for part, x in self._parts(frame, ties):
-            for member, tell in enumerate(tellers):
+            for member, predict in enumerate(predictors):
                 own = group[part] == member
                 if own.any():
-                    expected[part][own] = np.exp(tell(x[own]))[:, 0]
+                    expected[part][own] = np.exp(predict(x[own]))[:, 0]
         return expected
 
     def _parts(self, frame: Frame, ties: Places) -> Iterator[tuple[slice, npt.NDArray[np.float32]]]:

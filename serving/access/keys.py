@@ -70,12 +70,13 @@ class Keys:
     def __init__(
         self, database: Database, *, remembered: float = REMEMBERED_SECONDS, clock: Callable[[], float] = time.monotonic
     ) -> None:
-        """remembered: seconds that a key is believed without looking it up again; ``clock`` counts them."""
+        """remembered: seconds after a look that a key is believed at most; ``clock`` counts them."""
         self.database = database
         self.audit = Audit(database)
         self._remembered = remembered
         self._clock = clock
         self._known: dict[str, _Known] = {}
+        self._changes = 0
         self._needed, self._needed_at = False, -math.inf
 
     def create(
@@ -118,7 +119,10 @@ class Keys:
         key_id, secret_hash = _parts(text)
         known = self._known.get(key_id)
         if known is None or known.turns.due:
-            known = self._known[key_id] = self._look_up(key_id)
+            changes, known = self._changes, self._look_up(key_id)
+            # What was read before a key was ended here is not what is known of it any more.
+            if changes == self._changes:
+                self._known[key_id] = known
         return _judge(known, secret_hash, now or datetime.now(UTC))
 
     def remembered(self, text: str, now: datetime | None = None) -> Principal | None:
@@ -145,7 +149,7 @@ class Keys:
             connection.execute(api_keys.update().where(api_keys.c.key_id == key_id).values(expires_at=ends))
             new = Key("", old.name, old.scopes, old.row_scope, now, old.expires_at, None, key_id)
             made = self._add(connection, new, by, "key.rotate")
-        self._known.pop(key_id, None)
+        self._forget(key_id)
         return made
 
     def revoke(self, key_id: str, *, by: Principal = LOCAL, now: datetime | None = None) -> Key:
@@ -160,7 +164,7 @@ class Keys:
                 connection.execute(api_keys.update().where(api_keys.c.key_id == key_id).values(revoked_at=now))
                 self.audit.write(by, "key.revoke", key_id, connection=connection, now=now)
             revoked = _required(connection, key_id)
-        self._known.pop(key_id, None)
+        self._forget(key_id)
         return revoked
 
     def acting(self, key_id: str, now: datetime | None = None) -> Principal:
@@ -216,6 +220,10 @@ class Keys:
         told = {"name": key.name, "scopes": row["scopes"], "row_scope": row["row_scope"], "rotated_from": key.rotated_from}
         self.audit.write(by, action, key_id, criteria=told, connection=connection, now=key.created_at)
         return f"koc_{key_id}_{secret}", _required(connection, key_id)
+
+    def _forget(self, key_id: str) -> None:
+        self._changes += 1
+        self._known.pop(key_id, None)
 
     def _look_up(self, key_id: str) -> _Known:
         turns = Turns(self._remembered / 2, self._remembered, self._clock, looked=self._clock())

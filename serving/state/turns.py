@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass
@@ -17,7 +17,7 @@ class Turns:
     oldest: float
     clock: Callable[[], float]
     looked: float = -math.inf
-    _sent: float = -math.inf
+    _sent: float = field(default=-math.inf, init=False)
 
     @property
     def due(self) -> bool:

@@ -58,6 +58,9 @@ class Connection(asyncio.Protocol):
                 self.transport.close()
 
     def connection_lost(self, error: Exception | None) -> None:  # noqa: ARG002
+        if self.new:
+            self.run.others += 1
+            self.run.joined()
         self.run.open -= 1
         if not self.run.open:
             self.run.done.set_result(None)

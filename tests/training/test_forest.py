@@ -1,4 +1,4 @@
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import lightgbm
 import numpy as np
@@ -82,25 +82,46 @@ def test_categories_and_very_large_trees_are_left_to_lightgbm() -> None:
     named = lightgbm.train({"verbosity": -1}, lightgbm.Dataset(np.abs(x), x[:, 5], categorical_feature=[COLUMNS - 1]), 3)
     assert Forest.of([named]) is None
     assert Forest.of([fitted(65)]) is None
+    assert Forest.of([fitted(zero_as_missing=True)]) is None
 
 
-def test_many_rows_are_told_what_few_are(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_number_of_columns_is_refused() -> None:
+    forest = Forest.of([fitted()])
+    assert forest is not None
+    with pytest.raises(ValueError, match="the trees read 9 columns, and were given 8"):
+        forest.margins(features(10)[:, 1:])
+
+
+@pytest.fixture
+def many(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many boosters each forest was made of, while all rows count as many."""
+    made: list[int] = []
+    of = Forest.of
+
+    def counted(boosters: Sequence[lightgbm.Booster]) -> Forest | None:
+        made.append(len(boosters))
+        return of(boosters)
+
+    monkeypatch.setattr(boosters_module, "MANY_ROWS", 1)
+    monkeypatch.setattr(Forest, "of", counted)
+    return made
+
+
+def test_many_rows_are_told_what_few_are(many: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
     boosters, x = [fitted(seed=seed) for seed in range(3)], features(500)
     columns = tuple(f"c{number}" for number in range(COLUMNS))
     matrix, groups = Matrix(np.arange(500).astype(str).astype(object), x, columns, {}), np.arange(500) % 3
     some = np.arange(500) % 2 == 0
-    few = (
-        mean_margins(boosters, matrix, columns),
-        mean_margins(boosters, matrix, columns, some),
-        unseen_margins(boosters, x, groups),
-    )
+
+    def told() -> tuple[np.ndarray, ...]:
+        means = mean_margins(boosters, matrix, columns), mean_margins(boosters, matrix, columns, some)
+        return (*means, unseen_margins(boosters, x, groups))
+
+    found = told()
+    assert many == [3, 3, 1, 1, 1]
+    monkeypatch.undo()
+    few = told()
+    for one, other in zip(few, found, strict=True):
+        np.testing.assert_array_equal(one, other)
     np.testing.assert_array_equal(few[1], few[0][some])
     np.testing.assert_array_equal(few[2], raw(boosters, x)[np.arange(500), groups])
-    monkeypatch.setattr(boosters_module, "MANY_ROWS", 1)
-    many = (
-        mean_margins(boosters, matrix, columns),
-        mean_margins(boosters, matrix, columns, some),
-        unseen_margins(boosters, x, groups),
-    )
-    for one, other in zip(few, many, strict=True):
-        np.testing.assert_array_equal(one, other)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from tests.training.frames import frame_of, random_frame
+from training import boosters, tie_model
 from training.crossfit import Groups
 from training.frame import Frame
 from training.matrix import Floats
@@ -87,6 +88,18 @@ def test_some_users_are_told_of_as_all_are(rows: list[tuple[Frame, Floats, Group
     model, unseen = fitted(rows)
     np.testing.assert_array_equal(found[1], unseen[np.concatenate(some)])
     np.testing.assert_array_equal(model.margin(frames[0], rows=some[0]), model.margin(frames[0])[some[0]])
+
+
+def test_many_ties_are_told_what_few_are(
+    rows: list[tuple[Frame, Floats, Groups]], model: TieModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, _, groups = rows[0]
+    few = model.follow_ups(frame), model.follow_ups(frame, groups), model.margin(frame, groups)
+    monkeypatch.setattr(boosters, "MANY_ROWS", 1)
+    monkeypatch.setattr(tie_model, "CELLS_AT_ONCE", 3_000)
+    many = model.follow_ups(frame), model.follow_ups(frame, groups), model.margin(frame, groups)
+    for one, other in zip(few, many, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_what_is_read_of_a_tie(model: TieModel) -> None:

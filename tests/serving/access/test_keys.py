@@ -109,6 +109,23 @@ def test_another_process_refuses_a_revoked_key_within_a_second(keys: Keys, datab
     assert [keys.remembered(text) is None for _ in range(3)] == [True, False, False], "one is sent to look it up again"
     clock.now = 1.0
     assert [keys.remembered(text) is None for _ in range(3)] == [True, True, True], "what is known is too old for anybody"
+    clock.now = 0.5
+    with pytest.raises(AccessError, match="is revoked"):
+        keys.verify(text)
+
+
+def test_who_read_a_key_before_it_was_revoked_here_remembers_nothing(keys: Keys, monkeypatch: pytest.MonkeyPatch) -> None:
+    text, key = keys.create("ops", ["read"])
+    found = keys_module._principal
+
+    def and_meanwhile(*asked: Any) -> Any:
+        answer = found(*asked)
+        monkeypatch.undo()
+        keys.revoke(key.key_id)
+        return answer
+
+    monkeypatch.setattr(keys_module, "_principal", and_meanwhile)
+    keys.verify(text)
     with pytest.raises(AccessError, match="is revoked"):
         keys.verify(text)
 

@@ -1,5 +1,7 @@
 import asyncio
 import io
+import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +15,9 @@ from serving.access.keys import Keys
 from serving.api.app import create_app
 from serving.api.routes_lists import MOST_AT_ONCE
 from serving.api.services import Services
-from serving.lists import previews
 from serving.settings import ServiceSettings
 from serving.state.database import Database
+from serving.state.turns import Turns
 from tests.serving.batches import write_random
 
 Client = Callable[..., TestClient]
@@ -53,7 +55,7 @@ def test_candidates_are_the_best_of_the_batch(client_of: Client, services: Servi
     best = answer.json()[0]["user_id"]
     erased = client.post("/v1/suppressions", json={"user_ids": [best], "code": "asked"})
     assert erased.status_code < 300, erased.text
-    services.previews._looked = -1e9
+    services.previews._turns.looked = -math.inf
     later = client.post("/v1/candidates", json={"filters": {"attribute_tier": ["gold"]}, "size": 3}).json()
     assert len(later) == 3
     assert best not in [row["user_id"] for row in later]
@@ -80,15 +82,14 @@ def test_the_database_is_never_asked_where_other_requests_wait(
         return read(database)
 
     monkeypatch.setattr(type(services.database), "read", note)
-    monkeypatch.setattr(previews, "LOOK_SECONDS", 1e9)
-    monkeypatch.setattr(previews, "OLDEST_SECONDS", 1e9)
+    monkeypatch.setattr(services.previews, "_turns", Turns(1e9, 1e9, time.monotonic))
     assert client.post("/v1/candidates", json={"size": 3}).status_code == 200
     assert asked
     assert not any(asked)
     monkeypatch.setattr(services.previews, "_stopped", None)
     assert client.post("/v1/candidates", json={"size": 3}).status_code == 200
-    services.previews._looked = -1e9
     monkeypatch.undo()
+    services.previews._turns.looked = -math.inf
     assert client.post("/v1/candidates", json={"size": 3, "filters": {"reachable": "sms"}}).status_code == 200
 
 
