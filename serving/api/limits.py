@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import structlog
 from limits import RateLimitItem, RateLimitItemPerMinute
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import FixedWindowRateLimiter as SharedLimiter
+from limits.aio.storage import MemoryStorage, RedisStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 from limits.errors import StorageError
-from limits.storage import MemoryStorage
 
 
 @dataclass(frozen=True)
@@ -36,25 +35,17 @@ class Limiter:
     def __init__(self, per_minute: int, redis_url: str | None = None) -> None:
         """Without ``redis_url`` each process counts for itself, so that N workers let N times as many through."""
         self._item: RateLimitItem = RateLimitItemPerMinute(per_minute)
-        self._own = None if redis_url else MemoryStorage()
-        self._shared = SharedLimiter(_redis(redis_url)) if redis_url else None
+        # The one in memory for event loops: the other starts a thread every hundredth of a second.
+        self._counts = FixedWindowRateLimiter(_redis(redis_url) if redis_url else MemoryStorage())
 
     async def hit(self, key_id: str) -> Standing:
         """Count one request. While Redis does not answer all are let through: a limit is no reason to stand still."""
-        if self._own is not None:
-            # A fixed window, as the library's own strategy has it, which asks the storage twice as often.
-            key = self._item.key_for(key_id)
-            count = self._own.incr(key, self._item.get_expiry())
-            return self._standing(count <= self._item.amount, self._own.get_expiry(key), max(0, self._item.amount - count))
-        assert self._shared is not None
         try:
-            allowed = await self._shared.hit(self._item, key_id)
-            return self._standing(allowed, *await self._shared.get_window_stats(self._item, key_id))
+            allowed = await self._counts.hit(self._item, key_id)
+            reset_time, remaining = await self._counts.get_window_stats(self._item, key_id)
         except StorageError as error:
             structlog.get_logger().warning("rate limits are not counted", error=str(error.storage_error))
             return Standing(True, self._item.amount, self._item.amount, 60)
-
-    def _standing(self, allowed: bool, reset_time: float, remaining: int) -> Standing:
         return Standing(allowed, self._item.amount, remaining, max(1, math.ceil(reset_time - time.time())))
 
 
