@@ -1,5 +1,7 @@
 """A ranked list of candidates out of the current scores."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -28,9 +30,10 @@ _COMES_FROM = {
 """What has to be mapped for a column that not every batch has."""
 
 
-def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
-    """Rows of the scores, best first, with ``rank`` from 1 and, for a category, ``category_score``, ``category_moved``
-    (people moved in it so far) and ``category_evidence``: ``record`` from ``EVIDENCE`` people on, else ``affinity``.
+def candidates(batch: Batch, criteria: Criteria, barred: Sequence[str] = ()) -> pa.Table:
+    """Rows of the scores without ``barred`` ids, best first, with ``rank`` from 1 and, for a category, ``category_score``,
+    ``category_moved`` (people moved in it so far) and ``category_evidence``: ``record`` from ``EVIDENCE`` people on, else
+    ``affinity``.
 
     ``next_item``, ``next_item_because`` and ``next_item_because_zh`` tell what to hand each one next; null where nothing
     is known.
@@ -50,7 +53,9 @@ def candidates(batch: Batch, criteria: Criteria) -> pa.Table:
         raise ScoresError("the current scores have no churn probability: their dataset has no orders; drop that filter")
     if CATEGORY in criteria.where:
         raise ScoresError("a category weighs the scores and takes out nobody; give it as --category")
-    rows = batch.select(criteria.filters(), criteria.limit, by, within=criteria.where)
+    out = batch.rows_of(barred)
+    rows = batch.select(criteria.filters(), criteria.limit + len(out), by, within=criteria.where)
+    rows = rows[~np.isin(rows, out)][: criteria.limit]
     listed = batch.table(rows)
     if criteria.category is not None:
         score = batch.category_score(criteria.category, by)[rows]

@@ -50,12 +50,12 @@ def open_list(path: Path, column: str | None = None) -> Source:
 
 
 def read_list(dataset: Dataset, source: Source, known: pa.Array, column: str | None = None) -> PeopleList:
-    """The ids in ``column`` of a list; without one, in ``user_id``, the only column, or the one most of whose ids are known.
+    """The ids in ``column`` of a list; without one, in ``user_id``, the only column, or the only one of known users mostly.
 
     known: ids (string) of users, all accounts of one person among them.
 
     Raises:
-        DatasetError: no id is known, no column holds known users for the most part, or the file has no header.
+        DatasetError: no id is known, no column or several hold known users for the most part, or the file has no header.
         ValidationError: a spreadsheet has rounded the ids.
     """
     column, because = (column, "as asked for") if column else _guess(source, known)
@@ -90,6 +90,10 @@ def _guess(source: Source, known: pa.Array) -> tuple[str, str]:
             f"no column of {source.place} holds known users for the most part (the nearest is {best!r} with "
             f"{shares[best]:.0%}); its columns are {', '.join(source.names)}; name one with --column"
         )
+    # Who was invited and by whom are often both known: the wrong one of them would be judged without a word.
+    if len(others := [name for name, share in shares.items() if share >= MOST]) > 1:
+        told = " and ".join(f"{name!r} ({shares[name]:.0%})" for name in others)
+        raise DatasetError(f"several columns of {source.place} hold known users: {told}; name the one meant with --column")
     return best, f"{shares[best]:.0%} of its ids are known users"
 
 

@@ -257,7 +257,7 @@ def _parts(text: str) -> tuple[str, bytes]:
 def _judge(known: _Known, secret_hash: bytes, now: datetime) -> Principal:
     # A wrong secret is told nothing of the key that it guesses at.
     if known.key is None or known.principal is None or not hmac.compare_digest(known.secret_hash, secret_hash):
-        raise AccessError(f"this key is unknown; check that it was copied whole, or {NEW_KEY}")
+        raise AccessError(f"this key is unknown here; check that it was copied whole and made for this --home, or {NEW_KEY}")
     if (state := known.key.state(now)) != "valid":
         ended = known.key.revoked_at if state == "revoked" else known.key.expires_at
         raise AccessError(

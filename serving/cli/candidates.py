@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Column, Table
 
+from serving.cli.operations import DatabaseUrl, operations
 from serving.cli.options import DEFAULT_HOME, Home, console
 from serving.criteria import Criteria, RankBy
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from serving.evidence import Evidence
+    from serving.store.filters import Filters
 
 Rows = list[dict[str, Any]]
 
@@ -43,17 +45,21 @@ def candidates(
     stage: Annotated[str | None, typer.Option(help="Only this lifecycle stage, such as active.")] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Any column, such as attribute_region=Hangzhou, abuse<=0.3 or reachable=sms; repeat for several."),
+        typer.Option(help="Any column, such as attribute_region=Hangzhou, koc_percentile>=90 or reachable=sms; repeatable."),
     ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to print the list.")] = Format.TABLE,
     evidence: Annotated[
         bool,
         typer.Option("--evidence", help="Show who followed, to what, when, who may follow next, and what to hand on."),
     ] = False,
+    barred: Annotated[
+        bool, typer.Option("--barred", help="Also people who may not be contacted, such as those suppressed for abuse.")
+    ] = False,
     scores: Annotated[Path | None, typer.Option(help="Folder of batches; default: scores/ at home.")] = None,
     home: Home = DEFAULT_HOME,
+    database_url: DatabaseUrl = None,
 ) -> None:
-    """The best candidates of the current scores, best first.
+    """The best candidates of the current scores who may be contacted, best first.
 
     Example: koc candidates --limit 50 --category beauty --where attribute_region=Hangzhou --format csv > list.csv
     """
@@ -68,7 +74,9 @@ def candidates(
     if evidence and form is Format.CSV:
         raise ScoresError("--evidence has several rows for a candidate, and a line of CSV holds one; use --format json")
     batch = ScoreStore(scores or home / "scores").open()
-    listed = select(batch, Criteria(limit, by, category, max_churn, stage, parse_filters(where or [])))
+    filters = parse_filters(where or [])
+    out = [] if barred else stopped(home, database_url, filters)
+    listed = select(batch, Criteria(limit, by, category, max_churn, stage, filters), out)
     ids = listed["user_id"].combine_chunks()
     beside = by_user(batch.evidence().of(ids), likely_followers(batch, ids)) if evidence else None
     if form is Format.CSV:
@@ -83,6 +91,20 @@ def candidates(
         print(json.dumps(rows, ensure_ascii=False, indent=1, default=lambda moment: moment.isoformat()))
     else:
         show(listed, beside)
+
+
+def stopped(home: Path, database_url: str | None, filters: "Filters") -> list[str]:
+    """Ids of people with an entry against contact, through the channel that ``filters`` name if they do."""
+    from datetime import UTC, datetime
+
+    from serving.outreach.suppressions import blocked
+    from serving.store.filters import REACHABLE
+
+    channel = filters.get(REACHABLE)
+    with operations(home, database_url) as database, database.read() as connection:
+        found = blocked(connection, None, datetime.now(UTC), channel if isinstance(channel, str) else None)
+    ids: list[str] = found["user_id"].to_pylist()
+    return ids
 
 
 @dataclass(frozen=True)

@@ -81,7 +81,8 @@ def score(
         with operations(home, database_url) as database:
             gated = gate_batch(database, store.open(manifest.batch))
         if gated.added:
-            say(f"Suppressed {gated.added:,} accounts for abuse; `koc candidates --where 'abuse_score>=0.01'` shows why")
+            why = f"koc candidates --barred --where 'abuse_score>=0.01' --format csv{given(home=home)}"
+            say(f"Suppressed {gated.added:,} accounts for abuse; in abuse_evidence of `{why}` stands why")
     scored = f"Scored {manifest.rows:,} users as of {manifest.as_of} with {manifest.model}: batch {manifest.batch}"
     if (current := store.current()).batch == manifest.batch:
         say(f"{scored}; next: koc candidates{given(scores=out, home=home)}")

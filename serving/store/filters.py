@@ -60,7 +60,7 @@ def unknown_column(name: str, columns: Mapping[str, ColumnInfo]) -> ScoresError:
 
 
 def parse_filters(texts: Iterable[str]) -> dict[str, Condition]:
-    """Filters out of texts such as ``attribute_region=Hangzhou``, ``koc_percentile>=90`` and ``abuse<=0.3``.
+    """Filters out of texts such as ``attribute_region=Hangzhou``, ``koc_percentile>=90`` and ``churn_probability<=0.3``.
 
     Several values of one column are alternatives; the two ends of a range both hold.
 

@@ -9,9 +9,14 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from serving.access.principal import LOCAL
 from serving.evidence import Evidence
+from serving.outreach.people import People
+from serving.outreach.suppressions import Cause, Suppressions
+from serving.state.database import Database
 from serving.store.schemas import TIES_SCHEMA
 from serving.store.score_store import ScoreStore
+from serving.store.served import Served
 from tests.command import koc
 from tests.conftest import Scored
 
@@ -103,6 +108,16 @@ def test_csv_has_no_room_for_evidence(scored: Scored) -> None:
     ran = koc("candidates", "--home", scored.home, "--evidence", "--format", "csv")
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("error --evidence has several rows for a candidate")
+
+
+def test_who_may_not_be_contacted_is_on_no_list(scored: Scored, tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'operations.db'}"
+    database, first = Database(url), scored.store.open().table().slice(0, 4)["user_id"].to_pylist()
+    Suppressions(database, People(Served(scored.store))).add(LOCAL, Cause.SUPPRESSED, [first[1]], "complaint")
+    database.close()
+    asked = ("candidates", "--home", scored.home, "--database-url", url, "--limit", 3, "--format", "json")
+    assert [row["user_id"] for row in json.loads(koc(*asked).out)] == [first[0], *first[2:]]
+    assert [row["user_id"] for row in json.loads(koc(*asked, "--barred").out)] == first[:3]
 
 
 def test_filters_reach_the_list(scored: Scored) -> None:

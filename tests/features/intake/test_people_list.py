@@ -48,6 +48,14 @@ def test_the_column_most_of_whose_ids_are_known_is_taken(tmp_path: Path) -> None
     assert listed(tmp_path / "a.parquet").column == "who"
 
 
+def test_of_two_columns_of_people_one_has_to_be_named(tmp_path: Path) -> None:
+    # As in a roster with newcomers, of whom nothing is known yet, and who brought them.
+    write_csv(tmp_path / "a.csv", "客户ID,邀请人", "u2,u3", "张三,u3", "new,u2")
+    with pytest.raises(DatasetError, match=r"several .* '客户ID' \(67%\) and '邀请人' \(100%\); name the one"):
+        listed(tmp_path / "a.csv")
+    assert listed(tmp_path / "a.csv", "客户ID").ids == ["u2", "张三", "new"]
+
+
 def test_without_such_a_column_one_is_asked_to_name_it(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", "nr,phone", "1,u2", "2,138", "3,139")
     with pytest.raises(

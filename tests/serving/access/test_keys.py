@@ -69,7 +69,7 @@ def test_the_secret_is_kept_as_its_hash_alone(keys: Keys, database: Database) ->
 )
 def test_a_key_that_differs_by_anything_is_refused(keys: Keys, spoil: Any) -> None:
     text, _ = keys.create("ops", ["read"])
-    with pytest.raises(AccessError, match=r"this (key is unknown; check|is not a key; send one)"):
+    with pytest.raises(AccessError, match=r"this (key is unknown here; check|is not a key; send one)"):
         keys.verify(spoil(text))
 
 
