@@ -64,7 +64,8 @@ def clustered(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> li
     """Differences of means per person where whole communities were assigned; a group: sums (C, K) and people (C,) of each.
 
     Percentile bootstrap that draws communities within each group, the same ones for all K sums (Davison and Hinkley 1997,
-    Bootstrap Methods and their Application, section 3.8). Of fewer than two communities in a group there is no interval.
+    Bootstrap Methods and their Application, section 3.8). Of fewer than two communities in a group there is no interval, nor
+    where all draws are alike, as when nobody did anything: that is no proof that nothing would change.
     """
     values = _means(first, np.ones((1, len(first[1])))) - _means(second, np.ones((1, len(second[1]))))
     if min(len(first[1]), len(second[1])) < 2:
@@ -73,7 +74,10 @@ def clustered(first: tuple[Floats, Floats], second: tuple[Floats, Floats]) -> li
     draws = _drawn(rng, first) - _drawn(rng, second)
     low, high = np.percentile(draws, [50 * (1 - LEVEL), 50 * (1 + LEVEL)], axis=0)
     found = zip(values[0].tolist(), low.tolist(), high.tolist(), strict=True)
-    return [Difference(value, least, most, CLUSTERED) for value, least, most in found]
+    return [
+        Difference(value, least, most, CLUSTERED) if least < most else Difference(value, None, None, CLUSTERED)
+        for value, least, most in found
+    ]
 
 
 def _drawn(rng: np.random.Generator, group: tuple[Floats, Floats]) -> Floats:

@@ -117,6 +117,10 @@ def test_where_communities_were_assigned_they_are_what_counts(desk: Desk) -> Non
     assert difference.high is not None
     assert -0.5 <= difference.low < 0 < difference.high <= 1
     assert "one arm has 2 communities only: intervals over so few are too narrow, or missing" in found.notes
+    # Of what nobody did nothing is known: not that contact changes nothing.
+    nobody = found.differences["converted"]
+    assert (nobody.value, nobody.low, nobody.high) == (0.0, None, None)
+    assert any(note.startswith("no interval for accepted, declined, converted") for note in found.notes), found.notes
 
 
 def test_a_key_counts_people_inside_of_its_scope_only(desk: Desk) -> None:
