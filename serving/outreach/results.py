@@ -199,8 +199,8 @@ def _differences(
         fewest = min(len(one[1]), len(two[1]))
         if fewest < FEW_COMMUNITIES:
             notes.append(f"one arm has {fewest} communities only: intervals over so few are too narrow, or missing")
-        if absent := [name for name in names if found[name].low is None and fewest > 1]:
-            notes.append(f"no interval for {', '.join(absent)}: all communities did alike, so that nothing can be told yet")
+        if alike := [name for name in names if found[name].low is None and fewest > 1]:
+            notes.append(f"no interval for {', '.join(alike)}: all communities did alike, so that nothing can be told yet")
     if found[AMOUNT].low is None and unit == "person":
         notes.append("amounts have no interval: an arm has one person only, or all amounts are equal")
     return found, notes
