@@ -98,11 +98,10 @@ def stopped(home: Path, database_url: str | None, filters: "Filters") -> list[st
     from datetime import UTC, datetime
 
     from serving.outreach.suppressions import blocked
-    from serving.store.filters import REACHABLE
+    from serving.store.filters import channel_of
 
-    channel = filters.get(REACHABLE)
     with operations(home, database_url) as database, database.read() as connection:
-        found = blocked(connection, None, datetime.now(UTC), channel if isinstance(channel, str) else None)
+        found = blocked(connection, None, datetime.now(UTC), channel_of(filters))
     ids: list[str] = found["user_id"].to_pylist()
     return ids
 

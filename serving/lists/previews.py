@@ -15,7 +15,7 @@ from serving.state.database import Database
 from serving.state.tables import suppressions
 from serving.state.turns import Turns
 from serving.store.batch import Batch
-from serving.store.filters import REACHABLE, Filters
+from serving.store.filters import Filters, channel_of
 
 LOOK_SECONDS = 1.0
 """Between two looks at whether suppressions have changed."""
@@ -60,7 +60,7 @@ class Previews:
         batch.require(filters, within)
         if within is None:
             return NOBODY
-        out = self._stopped(batch, _channel(filters)) if out is None else out
+        out = self._stopped(batch, channel_of(filters)) if out is None else out
         asked = size
         while True:
             rows = batch.select(filters, asked, by, within=within)
@@ -73,7 +73,7 @@ class Previews:
         """Rows of people with an entry against contact; None where the database would have to be asked, for callers that
         must not wait.
         """
-        return None if self._turns.mine() else self._rows.get((batch.manifest.batch, _channel(filters)))
+        return None if self._turns.mine() else self._rows.get((batch.manifest.batch, channel_of(filters)))
 
     def _stopped(self, batch: Batch, channel: str | None) -> Rows:
         """Rows of people with an entry against contact."""
@@ -95,8 +95,3 @@ class Previews:
                 rows = batch.rows_of(entries["user_id"].to_pylist())
                 self._rows[key] = rows[rows >= 0]
             return self._rows[key]
-
-
-def _channel(filters: Filters) -> str | None:
-    found = filters.get(REACHABLE)
-    return found if isinstance(found, str) else None

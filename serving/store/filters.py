@@ -42,6 +42,12 @@ class ColumnInfo:
         return self.kind in ("number", "label")
 
 
+def channel_of(filters: Filters) -> str | None:
+    """The channel that people are to be reached by, where ``filters`` name one."""
+    found = filters.get(REACHABLE)
+    return found if isinstance(found, str) else None
+
+
 def listed(wrong: str, valid: Iterable[str], most: int = 20) -> str:
     """``valid`` as a list to read; of many, those like ``wrong`` first."""
     known = list(valid)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
-from training.boosters import fit_boosters, unseen_margins
+from training.boosters import fit_boosters, predictor, unseen_margins
 from training.calibrate import Calibration, fit_calibration
 from training.churn import probability_of
 from training.crossfit import people_in_groups
@@ -87,7 +87,7 @@ class GroupFill:
 
     def probability(self, x: npt.NDArray[np.float32]) -> Floats:
         """x: (k, F) as from `inputs` -> (k,) calibrated, in (0, 1)."""
-        odds = np.mean([booster.predict(x, raw_score=True) for booster in self.boosters], axis=0)
+        odds = predictor(self.boosters, len(x))(x).mean(axis=1)
         return self.calibration.apply(1 / (1 + np.exp(-odds)))
 
     def score(self, snapshot: Snapshot, frame: Frame) -> Mapping[str, Floats]:
