@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
+from serving.store.checked import Checked
+
 
 def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path) -> None:
     """Write arrays of numbers, one- or two-dimensional, and lists of strings."""
@@ -26,22 +28,31 @@ def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path)
 
 
 class Arrays:
-    """The arrays of a file's content, without a copy."""
+    """The arrays of a file, without a copy; what was altered in it is a `ScoresError`."""
 
-    def __init__(self, content: pa.Buffer) -> None:
-        self._row = pa.ipc.open_file(content).get_batch(0)
+    def __init__(self, file: Checked) -> None:
+        self._file, self._row = file, file.table
         self._widths = {name.decode(): width.decode() for name, width in (self._row.schema.metadata or {}).items()}
 
     def get(self, name: str, absent: NDArray[Any]) -> NDArray[Any]:
         """The array, or ``absent`` where the file holds none of that name."""
         return self[name] if name in self._row.schema.names else absent
 
+    def length(self, name: str) -> int:
+        """How many numbers an array holds, without a look at them."""
+        return len(self._row[name].chunk(0).values)
+
     def __getitem__(self, name: str) -> NDArray[Any]:
-        values: NDArray[Any] = self._row.column(name).values.to_numpy(zero_copy_only=True)
+        values: NDArray[Any] = self._values(name).to_numpy(zero_copy_only=True)
         width = self._widths.get(name)
         return values.reshape(-1, int(width)) if width else values
 
     def strings(self, name: str) -> list[str]:
         """A list of strings."""
-        found: list[str] = self._row.column(name).values.to_pylist()
+        found: list[str] = self._values(name).to_pylist()
         return found
+
+    def _values(self, name: str) -> pa.Array:
+        column = self._row[name]
+        self._file.require_values(column)
+        return column.chunk(0).values

@@ -68,19 +68,20 @@ RANKINGS = 8
 class Batch:
     """Immutable; its rows are 0 to ``len(batch) - 1``, best ``koc_score`` first.
 
-    A file's checksum is compared when it is first read, then never again for this batch: a service that cannot wait calls
-    ``verify`` first. What is open stays readable for as long as the batch is held, whatever the store does. ``only``: the
-    files to hold open, for whoever asks nothing of the others; by default all.
+    What is read is compared with its checksum the first time, then never again for this batch: all of a Parquet file, and
+    of those that queries read the blocks asked for; ``verify`` compares everything. What is open stays readable for as long
+    as the batch is held, whatever the store does. ``only``: the files to hold open, for whoever asks nothing of the others;
+    by default all.
 
     Raises:
-        ScoresError: the manifest, or a file that is read for the first time, is missing or altered.
+        ScoresError: the manifest, or what is read for the first time, is missing or altered.
     """
 
     def __init__(self, folder: Path, only: Collection[str] | None = None) -> None:
         self.folder = folder
         self.manifest = read_manifest(folder)
         self._files = Files(folder, self.manifest, only)
-        self._index = Arrays(self._files.mapped(INDEX))
+        self._index = Arrays(self._files[INDEX])
         self._categories = Categories(self._index, len(self))
         self._ranking = kept(RANKINGS, self._ranked)
         self._reachable = kept(CHANNELS, self._consenting)
@@ -95,9 +96,14 @@ class Batch:
         self._files.verify()
         return self
 
-    @cached_property
-    def _users(self) -> pa.Table:
-        return pa.ipc.open_file(self._files.mapped(TABLE)).read_all()
+    @property
+    def _schema(self) -> pa.Schema:
+        return self._files[TABLE].table.schema
+
+    def _column(self, name: str) -> pa.ChunkedArray:
+        column = self._files[TABLE].table[name]
+        self._files[TABLE].require_values(column)
+        return column
 
     @cached_property
     def _records(self) -> Records:
@@ -267,7 +273,7 @@ class Batch:
         hashes, rows, wanted = self._index["id:hashes"], self._index["id:rows"], hash_ids(user_ids)
         place, found = np.searchsorted(hashes, wanted), np.full(len(wanted), -1, np.int64)
         asked = pa.array(user_ids, pa.string())
-        ids = self._users["user_id"]
+        ids = self._column("user_id")
         # Two ids may have one hash, so those after the first with it are asked as well.
         open_ = np.arange(len(wanted))
         while len(open_ := open_[place[open_] < len(hashes)]) and len(open_ := open_[hashes[place[open_]] == wanted[open_]]):
@@ -283,13 +289,12 @@ class Batch:
     def table(self, rows: Rows | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """The scores of ``rows`` in their order, by default of all; columns as in `score_users`."""
         names = list(self.manifest.columns) if columns is None else list(columns)
-        if rows is None:
-            return self._users.select(names)
-        return pa.table({name: self._taken(name, rows) for name in names}, self._schema(names))
+        schema = pa.schema([self._schema.field(name) for name in names])
+        return pa.table({name: self._column(name) if rows is None else self._taken(name, rows) for name in names}, schema)
 
     def _taken(self, name: str, rows: Rows) -> pa.Array:
         """As in the table; out of the index where it can be, so that less is read into memory."""
-        found, kind = self._filterable.get(name), self._users.schema.field(name).type
+        found, kind = self._filterable.get(name), self._schema.field(name).type
         if isinstance(found, Number) and pa.types.is_floating(kind):
             values = found.values[rows]
             return pa.array(values, mask=np.isnan(values)).cast(kind)
@@ -297,10 +302,7 @@ class Batch:
             codes = found.codes[rows]
             labels = pa.array(found.labels, kind)
             return labels.take(pa.array(codes, mask=codes == len(labels)))
-        return self._users[name].take(pa.array(rows))
-
-    def _schema(self, names: Sequence[str]) -> pa.Schema:
-        return pa.schema([self._users.schema.field(name) for name in names])
+        return self._column(name).take(pa.array(rows))
 
     def json(self, rows: Rows) -> bytes:
         """A JSON array with one object per row, its keys as the columns."""
@@ -320,7 +322,7 @@ class Batch:
             return labels.take(found.codes)
         if column not in self.columns:
             raise ScoresError(f"the current scores have no {column}; choose from {listed(column, self.columns)}")
-        return np.array(self._users[column].to_pylist(), dtype=object)
+        return np.array(self._column(column).to_pylist(), dtype=object)
 
     def codes(self, column: str) -> NDArray[Any]:
         """(rows,) of a label: the place of each value in ``columns[column].values``; that many where unknown.
@@ -375,7 +377,7 @@ class Batch:
         return found
 
     def _parquet(self, name: str, wanted: pc.Expression | None = None) -> pa.Table:
-        return pq.read_table(pa.BufferReader(self._files.mapped(name)), filters=wanted)
+        return pq.read_table(pa.BufferReader(self._files.whole(name).mapped), filters=wanted)
 
 
 def _all_of(condition: Condition) -> tuple[str, ...]:

@@ -153,7 +153,7 @@ def check_label(column: Label, condition: Condition, offered: Sequence[str] | No
     Raises:
         ScoresError: it is a range, or names a value that nobody has.
     """
-    name, told = column.info.name, column.labels if offered is None else offered
+    name, told = column.name, column.labels if offered is None else offered
     if isinstance(condition, Mapping):
         some_of = listed("", told)
         raise ScoresError(f"{name} holds no numbers, so {dict(condition)} says nothing; choose from {some_of}")
@@ -186,7 +186,7 @@ def check_number(column: Number, condition: Condition) -> Check:
         case _ if _is_number(condition):
             return Between(column, condition, condition)  # type: ignore[arg-type]
     raise ScoresError(
-        f"{column.info.name} holds numbers, which {condition!r} does not ask for; give "
+        f"{column.name} holds numbers, which {condition!r} does not ask for; give "
         '{"min": NUMBER, "max": NUMBER}, or one of the two'
     )
 

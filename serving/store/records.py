@@ -2,7 +2,6 @@
 
 import os
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import orjson
@@ -10,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from serving.store.files import map_file
+from serving.store.checked import Checked, map_file
 
 BYTES = pa.large_binary()
 CHUNK = 65_536
@@ -42,14 +41,19 @@ def write_records(users: pa.Table, path: Path) -> NDArray[np.int64]:
 class Records:
     """The lines of a file that `write_records` made."""
 
-    def __init__(self, file: BinaryIO, starts: NDArray[np.int64]) -> None:
+    def __init__(self, file: Checked, starts: NDArray[np.int64]) -> None:
         self._file, self._starts = file, starts
-        self._top = map_file(file, MAPPED)
+        self._top = map_file(file.file, MAPPED)
 
     def array(self, rows: NDArray[np.int64]) -> bytes:
-        """A JSON array of the objects of ``rows``, in their order."""
-        top, size, file = self._top, len(self._top), self._file.fileno()
+        """A JSON array of the objects of ``rows``, in their order.
+
+        Raises:
+            ScoresError: one of them was altered.
+        """
+        top, size, file = self._top, len(self._top), self._file.file.fileno()
         starts, stops = self._starts[rows].tolist(), self._starts[rows + 1].tolist()
+        self._file.require_pieces(starts, stops)
         parts = [
             top[start : stop - 1] if stop <= size else os.pread(file, stop - start - 1, start)
             for start, stop in zip(starts, stops, strict=True)

@@ -16,6 +16,9 @@ TABLE, INDEX, RECORDS = "users.arrow", "index.arrow", "users.jsonl"
 SERVING = (TABLE, INDEX, RECORDS)
 """What queries read: mapped into memory, so written without compression."""
 
+BLOCKS = {name: f"{name}.blocks" for name in SERVING}
+"""File -> that of the checksums of its blocks, as `serving.store.checked.write_blocks` writes them."""
+
 TIES_SCHEMA = pa.schema(
     {
         "user_id": pa.string(),

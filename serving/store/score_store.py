@@ -21,10 +21,12 @@ from features.errors import NoScoresError, ScoresError
 from serving.evidence import Evidence
 from serving.store.arrays import write_arrays
 from serving.store.batch import Batch
+from serving.store.checked import write_blocks
 from serving.store.index import index_categories, index_users
 from serving.store.manifest import Manifest, read_manifest, sha256
 from serving.store.records import write_records
 from serving.store.schemas import (
+    BLOCKS,
     COMMUNITIES_SCHEMA,
     DRIFT_SCHEMA,
     EXCHANGE,
@@ -89,8 +91,9 @@ class ScoreStore:
             for name, table in zip(EXCHANGE, tables, strict=True):
                 pq.write_table(table, partial / name)
             write_serving(users, categories, partial)
-            names = [*EXCHANGE, *SERVING]
+            names = [*EXCHANGE, *SERVING, *BLOCKS.values()]
             with ThreadPoolExecutor(2) as pool:
+                list(pool.map(lambda name: write_blocks(partial / name, partial / BLOCKS[name]), SERVING))
                 checksums = dict(zip(names, pool.map(lambda name: sha256(partial / name), names), strict=True))
             manifest = Manifest(
                 batch, dataset, model, as_of.isoformat(), len(users), tuple(users.column_names), checksums,

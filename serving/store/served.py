@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from contextlib import suppress
 
 from features.errors import ScoresError
 from serving.store.batch import Batch
@@ -13,15 +14,23 @@ log = logging.getLogger(__name__)
 RETRY = 60.0
 """Seconds after which a batch that could not be read is tried again: its disk may have been away."""
 
+PROMPT = 1.0
+"""Seconds that a service which starts waits for the checksums of its first batch: a large one takes as long to read as its
+disk takes."""
+
 
 class Served:
     """Follows the store's current batch; a spoilt one is reported, and what was served before stays.
 
-    ``patience``: seconds between two looks at which batch is current.
+    A batch is compared with its checksums before it takes the place of another. The first one is answered from while the
+    rest of it is still compared, each answer after the checksums of what it is made of; if it is spoilt elsewhere, the
+    newest that is whole takes its place.
+
+    ``patience``: seconds between two looks at which batch is current; ``prompt``: that the first answer waits for checksums.
     """
 
-    def __init__(self, store: ScoreStore, patience: float = 1.0) -> None:
-        self.store, self.patience = store, patience
+    def __init__(self, store: ScoreStore, patience: float = 1.0, prompt: float = PROMPT) -> None:
+        self.store, self.patience, self.prompt = store, patience, prompt
         self._opening = threading.Lock()
         self._batch: Batch | None = None
         self._followed: str | None = None
@@ -53,8 +62,10 @@ class Served:
         """
         with self._opening:
             self._looked = time.monotonic()
-            if self._batch is None or self._moved():
-                self._batch = self._opened()
+            if self._batch is None:
+                self._batch = self._first()
+            elif self._moved():
+                self._batch = self._next(self._batch)
             return self._batch
 
     def _moved(self) -> bool:
@@ -65,17 +76,49 @@ class Served:
             name = None
         return name != self._followed or time.monotonic() >= self._again
 
-    def _opened(self) -> Batch:
+    def _current(self) -> Batch:
         self._followed, self._again = None, float("inf")
         try:
             self._followed = self.store.current_id()
-            return self.store.open(self._followed).verify()
+            return self.store.open(self._followed)
+        except ScoresError:
+            self._again = time.monotonic() + RETRY
+            raise
+
+    def _next(self, before: Batch) -> Batch:
+        try:
+            return self._current().verify()
         except ScoresError as error:
             self._again = time.monotonic() + RETRY
-            if self._batch is None:
-                return self._newest_intact(error)
-            log.warning("%s; batch %s is served still", error, self._batch.manifest.batch)
-            return self._batch
+            log.warning("%s; batch %s is served still", error, before.manifest.batch)
+            return before
+
+    def _first(self) -> Batch:
+        try:
+            batch = self._current()
+        except ScoresError as error:
+            return self._newest_intact(error)
+        compared, spoilt = threading.Event(), list[ScoresError]()
+        asked = (batch, compared, spoilt)
+        threading.Thread(target=self._compare, args=asked, name="checksums", daemon=True).start()
+        compared.wait(self.prompt)
+        return self._newest_intact(spoilt[0]) if spoilt else batch
+
+    def _compare(self, batch: Batch, compared: threading.Event, spoilt: list[ScoresError]) -> None:
+        """Compare all checksums of the first batch, and serve another if one differs."""
+        try:
+            batch.verify()
+        except ScoresError as error:
+            spoilt.append(error)
+            self._again = time.monotonic() + RETRY
+        compared.set()
+        if spoilt:
+            with self._opening:
+                # Whoever waited has taken another already.
+                if self._batch is batch:
+                    self._batch = None
+                    with suppress(ScoresError):
+                        self._batch = self._newest_intact(spoilt[0])
 
     def _newest_intact(self, error: ScoresError) -> Batch:
         for manifest in self.store.batches():
@@ -88,4 +131,5 @@ class Served:
                 continue
             log.warning("%s; batch %s is served instead", error, manifest.batch)
             return batch
+        log.warning("%s; there is no other to serve", error)
         raise error

@@ -5,7 +5,7 @@ from weakref import ref
 from serving.history import History
 from serving.lists.batch_ties import batch_ties
 from serving.store.kept import kept
-from serving.store.schemas import INDEX, TABLE
+from serving.store.schemas import BLOCKS, INDEX, TABLE
 from serving.store.score_store import ScoreStore
 from tests.serving.batches import write_random
 
@@ -47,7 +47,7 @@ def test_the_history_lets_go_of_batches_that_the_store_has_removed(tmp_path: Pat
     history = History(ScoreStore(tmp_path))
     assert len(history.of("u00003", "shop")) == 3
     oldest = [ref(batch) for batch in history._open.values()][1:]
-    assert [sorted(batch()._files._open) for batch in oldest] == [sorted([INDEX, TABLE])] * 2
+    assert [sorted(batch()._files._open) for batch in oldest] == [sorted([INDEX, TABLE, BLOCKS[INDEX], BLOCKS[TABLE]])] * 2
     ScoreStore(tmp_path).clear(1)
     gc.disable()
     try:

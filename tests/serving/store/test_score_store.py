@@ -13,7 +13,7 @@ from features.errors import ScoresError
 from serving.evidence import Evidence
 from serving.store import score_store
 from serving.store.batch import Batch
-from serving.store.schemas import EXCHANGE, SERVING, TIES_SCHEMA
+from serving.store.schemas import BLOCKS, EXCHANGE, SERVING, TIES_SCHEMA
 from serving.store.score_store import ScoreStore
 from serving.store.served import Served
 from tests.killed import killed
@@ -154,7 +154,7 @@ def test_altered_files_are_refused_when_they_are_read(tmp_path: Path, name: str)
         store.open().verify()
 
 
-@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING])
+@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING, *BLOCKS.values()])
 def test_a_batch_without_one_of_its_files_is_refused(tmp_path: Path, name: str) -> None:
     store = ScoreStore(tmp_path)
     (tmp_path / written(store) / name).unlink()

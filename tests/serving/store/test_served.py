@@ -1,8 +1,9 @@
 import errno
-import hashlib
 import logging
+import os
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,8 +11,9 @@ import numpy as np
 import pytest
 
 from features.errors import ScoresError
+from serving.store.batch import Batch
 from serving.store.manifest import Manifest
-from serving.store.schemas import EXCHANGE, SERVING
+from serving.store.schemas import BLOCKS, EXCHANGE, SERVING
 from serving.store.score_store import ScoreStore
 from serving.store.served import Served
 from tests.serving.batches import write_random, write_users
@@ -30,7 +32,14 @@ def spoil(path: Path, how: str) -> None:
         path.unlink()
 
 
-@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING, "manifest.json"])
+def wait_for(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize("name", [*EXCHANGE, *SERVING, *BLOCKS.values(), "manifest.json"])
 @pytest.mark.parametrize("how", ["flip", "cut", "remove"])
 def test_a_spoilt_batch_is_reported_and_the_one_before_stays(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str, how: str
@@ -52,6 +61,44 @@ def test_a_spoilt_batch_is_reported_and_the_one_before_stays(
     assert served.refresh().manifest == again
 
 
+def test_a_large_first_batch_is_answered_from_while_it_is_compared(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, verify, go_on = ScoreStore(tmp_path), Batch.verify, threading.Event()
+    whole = write_random(tmp_path, users=300).current()
+    spoilt = write_random(tmp_path, users=300, seed=1).current()
+    spoil(tmp_path / spoilt.batch / "users.jsonl", "flip")
+
+    def slow(batch: Batch) -> Batch:
+        assert batch.manifest == whole or go_on.wait(20)
+        return verify(batch)
+
+    monkeypatch.setattr(Batch, "verify", slow)
+    served = Served(store, prompt=0.01)
+    batch = served.batch
+    assert batch.manifest == spoilt
+    assert len(batch.select({"attribute_tier": "gold"}, 5)) == 5
+    with pytest.raises(ScoresError, match=r"users.jsonl is missing or does not match its checksum"):
+        batch.json(np.arange(300))
+    go_on.set()
+    wait_for(lambda: served.batch.manifest == whole)
+    assert f"batch {whole.batch} is served instead" in caplog.text
+
+
+def test_a_first_batch_that_turns_out_spoilt_without_another_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, verify, go_on = ScoreStore(tmp_path), Batch.verify, threading.Event()
+    manifest = write_users(store, USERS)
+    spoil(tmp_path / manifest.batch / "ties.parquet", "flip")
+    monkeypatch.setattr(Batch, "verify", lambda batch: go_on.wait(20) and verify(batch))
+    served = Served(store, prompt=0.01)
+    assert served.batch.json(np.array([0])).startswith(b'[{"user_id":"a"')
+    go_on.set()
+    wait_for(lambda: "ties.parquet is missing or does not match its checksum" in caplog.text)
+    assert "there is no other to serve" in caplog.text
+
+
 def test_without_one_whole_batch_there_is_nothing_to_serve(tmp_path: Path) -> None:
     served = Served(ScoreStore(tmp_path))
     with pytest.raises(ScoresError, match=r"no scores in .*; make some with `koc score"):
@@ -68,9 +115,7 @@ def test_a_new_batch_is_followed_in_the_background_and_looked_for_once_a_while(t
     assert slow.batch.manifest == quick.batch.manifest == first
     second = write_users(store, USERS)
     assert slow.batch.manifest == first
-    deadline = time.monotonic() + 20
-    while quick.batch.manifest != second and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_for(lambda: quick.batch.manifest == second)
     assert quick.batch.manifest == second
     assert slow.batch.manifest == first
     assert slow.refresh().manifest == second
@@ -109,7 +154,7 @@ def test_a_disk_that_cannot_be_read_is_tried_again(tmp_path: Path, monkeypatch: 
         raise OSError(errno.EIO, "Input/output error")
 
     with monkeypatch.context() as patch:
-        patch.setattr(*((Path, "read_text") if what == "pointer" else (hashlib, "file_digest")), broken)
+        patch.setattr(*((Path, "read_text") if what == "pointer" else (os, "pread")), broken)
         assert served.refresh().manifest == first
     now = time.monotonic()
     monkeypatch.setattr(time, "monotonic", lambda: now + 61)
