@@ -240,7 +240,7 @@ class Lists:
         connection.execute(sa.insert(list_payloads).values(list_id=record.list_id, content=content))
         connection.execute(sa.delete(reservations).where(reservations.c.until <= record.created_at))
         users = built.rows["user_id"].to_pylist()
-        shared = {"list_id": record.list_id, "state_reason": None, "staff": None, "changed_at": record.created_at}
+        shared = {"list_id": record.list_id, "changed_at": record.created_at}
         for start in range(0, len(users), INSERTED_AT_ONCE):
             progress("members", 0.5 + 0.5 * start / len(users))
             some = range(start, min(start + INSERTED_AT_ONCE, len(users)))
@@ -255,8 +255,10 @@ class Lists:
                 for place in some
             ]
             connection.execute(sa.insert(list_members), members)
-            kept = [{"user_id": users[place], "list_id": record.list_id, "until": record.expires_at} for place in some]
-            connection.execute(sa.insert(reservations), kept)
+        until = sa.literal(record.expires_at, reservations.c.until.type)
+        kept = sa.select(list_members.c.user_id, list_members.c.list_id, until)
+        kept = kept.where(list_members.c.list_id == record.list_id)
+        connection.execute(sa.insert(reservations).from_select(["user_id", "list_id", "until"], kept))
 
     def _seen(self, principal: Principal, row: Mapping[Any, Any]) -> CandidateList | None:
         """The list of a row as the principal sees it; None where nobody on it is inside."""
