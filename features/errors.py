@@ -75,6 +75,10 @@ class ScoresError(KocError):
     """A batch of scores is missing, half-written or altered."""
 
 
+class SpoiltScoresError(ScoresError):
+    """A file of a batch is missing, or is not as it was written."""
+
+
 class NoScoresError(ScoresError):
     """No batch has been written yet."""
 

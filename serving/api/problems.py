@@ -22,6 +22,7 @@ from features.errors import (
     LiveError,
     NoScoresError,
     NotFoundError,
+    SpoiltScoresError,
     StateError,
     TrackingError,
 )
@@ -35,6 +36,7 @@ STATUS: dict[type[KocError], HTTPStatus] = {
     AccessError: HTTPStatus.UNAUTHORIZED,
     LiveError: HTTPStatus.SERVICE_UNAVAILABLE,
     NoScoresError: HTTPStatus.SERVICE_UNAVAILABLE,
+    SpoiltScoresError: HTTPStatus.SERVICE_UNAVAILABLE,
     StateError: HTTPStatus.SERVICE_UNAVAILABLE,
     TrackingError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

@@ -28,7 +28,7 @@ def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path)
 
 
 class Arrays:
-    """The arrays of a file, without a copy; what was altered in it is a `ScoresError`."""
+    """The arrays of a file, without a copy; what was altered in it is a `SpoiltScoresError`."""
 
     def __init__(self, file: Checked) -> None:
         self._file, self._row = file, file.table

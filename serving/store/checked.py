@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.ipc
 from numpy.typing import NDArray
 
-from features.errors import ScoresError
+from features.errors import SpoiltScoresError
 
 BLOCK = 65_536
 """Bytes with a checksum of their own, in files that are asked for a little here and there."""
@@ -31,20 +31,19 @@ def write_blocks(path: Path, blocks: Path) -> None:
 class Checked:
     """The content of ``file``; a block is compared with its checksum when it is first required, then never again.
 
-    digests: SHA-256 of each block, one after the other; block: how long they are, by default the whole file is one. spoilt:
-    what is raised where one differs.
+    digests: SHA-256 of each block, one after the other; block: how long they are, by default the whole file is one.
 
     Raises:
-        ScoresError: the file is shorter or longer than its checksums tell.
+        SpoiltScoresError: the file is shorter or longer than its checksums tell.
     """
 
-    def __init__(self, file: BinaryIO, digests: bytes, spoilt: ScoresError, block: int | None = None) -> None:
-        self.file, self.spoilt = file, spoilt
+    def __init__(self, file: BinaryIO, digests: bytes, block: int | None = None) -> None:
+        self.file = file
         self.size = file.seek(0, 2)
         self._block = max(self.size, 1) if block is None else block
         self._digests = [digests[start : start + DIGEST] for start in range(0, len(digests), DIGEST)]
         if block is not None and len(self._digests) != -(-self.size // block):
-            raise spoilt
+            raise spoilt(file.name)
         self._intact = np.zeros(len(self._digests), dtype=bool)
         self._whole = not self._digests
 
@@ -58,14 +57,14 @@ class Checked:
         """The content as Arrow wrote it, over ``mapped``; the values of a column are intact once they were required.
 
         Raises:
-            ScoresError: where they lie was altered.
+            SpoiltScoresError: where they lie was altered.
         """
         self.require(0, 1)
         self.require(self.size - 1)
         try:
             table = pa.ipc.open_file(self.mapped).read_all()
         except (pa.ArrowException, OSError):
-            raise self.spoilt from None
+            raise spoilt(self.file.name) from None
         # What is around the values tells where they lie.
         places = [place for column in table.columns for place in self._places(column)]
         self.require(0, min((start for start, _ in places), default=self.size))
@@ -76,7 +75,7 @@ class Checked:
         """Compare the blocks that bytes ``start`` to ``stop`` lie in, by default all.
 
         Raises:
-            ScoresError: one was altered.
+            SpoiltScoresError: one was altered.
         """
         if not self._whole:
             first, last = start // self._block, -(-(self.size if stop is None else stop) // self._block)
@@ -104,7 +103,7 @@ class Checked:
         for block in blocks[blocks < len(self._digests)]:
             if not self._intact[block]:
                 if self._digest(int(block)) != self._digests[block]:
-                    raise self.spoilt
+                    raise spoilt(self.file.name)
                 self._intact[block] = True
         self._whole = bool(self._intact.all())
 
@@ -114,8 +113,13 @@ class Checked:
             for start in range(block * self._block, stop, BLOCK):
                 found.update(os.pread(self.file.fileno(), min(BLOCK, stop - start), start))
         except OSError:
-            raise self.spoilt from None
+            raise spoilt(self.file.name) from None
         return found.digest()
+
+
+def spoilt(path: str | Path) -> SpoiltScoresError:
+    """What is raised of a file that is not as it was written."""
+    return SpoiltScoresError(f"{path} is missing or does not match its checksum; score again with `koc score`")
 
 
 def map_file(file: BinaryIO, most: int | None = None) -> mmap.mmap | bytes:

@@ -4,8 +4,7 @@ from collections.abc import Collection
 from pathlib import Path
 from threading import Lock
 
-from features.errors import ScoresError
-from serving.store.checked import BLOCK, Checked
+from serving.store.checked import BLOCK, Checked, spoilt
 from serving.store.manifest import Manifest
 from serving.store.schemas import BLOCKS
 
@@ -14,7 +13,7 @@ class Files:
     """The files that the manifest names, or ``only`` some; they stay readable when the folder is removed.
 
     Raises:
-        ScoresError: one is missing.
+        SpoiltScoresError: one is missing.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, only: Collection[str] | None = None) -> None:
@@ -24,7 +23,7 @@ class Files:
         try:
             self._open = {name: (folder / name).open("rb") for name in manifest.checksums if name in wanted}
         except OSError as error:
-            raise self._spoilt(Path(error.filename).name) from None
+            raise spoilt(error.filename) from None
         self._checked: dict[str, Checked] = {}
         self._lock = Lock()
 
@@ -32,7 +31,7 @@ class Files:
         """A file, of which nothing is compared with its checksums yet but those of its blocks.
 
         Raises:
-            ScoresError: it is missing, or of another length than was written; or its checksums were altered.
+            SpoiltScoresError: it is missing, or of another length than was written; or its checksums were altered.
         """
         with self._lock:
             if name not in self._checked:
@@ -43,7 +42,7 @@ class Files:
         """A file whose content is as it was written.
 
         Raises:
-            ScoresError: it is missing, or was altered.
+            SpoiltScoresError: it is missing, or was altered.
         """
         found = self[name]
         found.require()
@@ -53,20 +52,17 @@ class Files:
         """Compare all checksums.
 
         Raises:
-            ScoresError: a file was altered.
+            SpoiltScoresError: a file was altered.
         """
         for name in self._open:
             self.whole(name)
 
     def _opened(self, name: str) -> Checked:
         if name not in self._open:
-            raise self._spoilt(name)
+            raise spoilt(self._folder / name)
         blocks = BLOCKS.get(name)
         if blocks not in self._open:
-            return Checked(self._open[name], bytes.fromhex(self._checksums[name]), self._spoilt(name))
+            return Checked(self._open[name], bytes.fromhex(self._checksums[name]))
         digests = self._opened(blocks)
         digests.require()
-        return Checked(self._open[name], bytes(digests.mapped), self._spoilt(name), BLOCK)
-
-    def _spoilt(self, name: str) -> ScoresError:
-        return ScoresError(f"{self._folder / name} is missing or does not match its checksum; score again with `koc score`")
+        return Checked(self._open[name], bytes(digests.mapped), BLOCK)

@@ -49,7 +49,7 @@ class Records:
         """A JSON array of the objects of ``rows``, in their order.
 
         Raises:
-            ScoresError: one of them was altered.
+            SpoiltScoresError: one of them was altered.
         """
         top, size, file = self._top, len(self._top), self._file.file.fileno()
         starts, stops = self._starts[rows].tolist(), self._starts[rows + 1].tolist()

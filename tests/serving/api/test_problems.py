@@ -13,6 +13,7 @@ from features.errors import (
     NoScoresError,
     NotFoundError,
     ScoresError,
+    SpoiltScoresError,
     StateError,
 )
 from tests.serving.api.conftest import Caller
@@ -39,6 +40,7 @@ def _order(app: FastAPI) -> None:
         (ForbiddenError, 403),
         (AccessError, 401),
         (NoScoresError, 503),
+        (SpoiltScoresError, 503),
         (StateError, 503),
         (ScoresError, 422),
         (ListError, 422),

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features.errors import ScoresError
+from features.errors import SpoiltScoresError
 from serving.store.arrays import Arrays, write_arrays
 from serving.store.checked import BLOCK, Checked, write_blocks
 
-SPOILT = ScoresError("spoilt")
 CONTENT = np.random.default_rng(0).bytes(3 * BLOCK + 100)
 ARRAYS = {"a": np.arange(50_000), "b": np.arange(90_000.0).reshape(-1, 3), "c": ["x", "yy"]}
 
 
 def checked(path: Path, digests: bytes) -> Checked:
-    return Checked(path.open("rb"), digests, SPOILT, BLOCK)
+    return Checked(path.open("rb"), digests, BLOCK)
 
 
 def digests_of(path: Path) -> bytes:
@@ -45,9 +44,9 @@ def test_only_the_blocks_asked_for_are_compared(path: Path) -> None:
     file.require(3 * BLOCK)
     file.require_pieces([0, BLOCK - 1, 3 * BLOCK], [1, BLOCK + 1, 3 * BLOCK + 100])
     for start, stop in ((2 * BLOCK, 2 * BLOCK + 1), (2 * BLOCK - 1, 2 * BLOCK + 1), (0, len(CONTENT))):
-        with pytest.raises(ScoresError, match="spoilt"):
+        with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
             file.require(start, stop)
-    with pytest.raises(ScoresError, match="spoilt"):
+    with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
         file.require()
 
 
@@ -57,7 +56,7 @@ def test_a_block_is_compared_once(path: Path) -> None:
     path.write_bytes(altered(CONTENT, 5))
     file.require(0, BLOCK)
     path.write_bytes(altered(CONTENT, BLOCK))
-    with pytest.raises(ScoresError, match="spoilt"):
+    with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
         file.require()
 
 
@@ -65,7 +64,7 @@ def test_a_block_is_compared_once(path: Path) -> None:
 def test_a_file_of_another_length_is_refused(path: Path, size: int) -> None:
     digests = digests_of(path)
     path.write_bytes((CONTENT * 2)[:size])
-    with pytest.raises(ScoresError, match="spoilt"):
+    with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
         checked(path, digests)
 
 
@@ -74,12 +73,12 @@ def test_a_whole_file_may_be_one_block(tmp_path: Path, size: int) -> None:
     path = tmp_path / "file"
     path.write_bytes(CONTENT[:size])
     digest = hashlib.sha256(CONTENT[:size]).digest()
-    Checked(path.open("rb"), digest, SPOILT).require()
+    Checked(path.open("rb"), digest).require()
     for other in (b"", CONTENT[: size + 1]):
         path.write_bytes(other)
         if other != CONTENT[:size]:
-            with pytest.raises(ScoresError, match="spoilt"):
-                Checked(path.open("rb"), digest, SPOILT).require()
+            with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
+                Checked(path.open("rb"), digest).require()
 
 
 @pytest.fixture(scope="module")
@@ -102,10 +101,10 @@ def test_arrays_are_told_as_they_were_written_or_not_at_all(arrays: Path, places
         try:
             found = Arrays(checked(other, digests))
             assert found.strings(name) == written if isinstance(written, list) else (found[name] == written).all()
-        except ScoresError:
+        except SpoiltScoresError:
             refused += 1
     if spoilt != content:
-        with pytest.raises(ScoresError, match="spoilt"):
+        with pytest.raises(SpoiltScoresError, match="does not match its checksum"):
             checked(other, digests).require()
     else:
         assert refused == 0
