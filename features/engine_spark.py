@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import sqlglot.expressions as sge
 from ibis.backends.sql.compilers.pyspark import PySparkCompiler
 
+from features.engine import ROWS_AT_ONCE
 from features.errors import EngineError
 from features.scratch import scratch_folder
 
@@ -134,6 +135,10 @@ class Spark:
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         table = expression.as_table()
         return self._frame(table).toArrow().cast(table.schema().to_pyarrow())
+
+    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
+        """All are in the driver at once: Spark has no other way to give out columns."""
+        yield from self.to_arrow(expression).to_batches(ROWS_AT_ONCE)
 
     def write_parquet(self, expression: ir.Table, path: Path) -> None:
         with tempfile.TemporaryDirectory(dir=path.absolute().parent, prefix=f".{path.name}-") as scratch:

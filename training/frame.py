@@ -13,7 +13,6 @@ from features.engine import Engine
 from features.labels import churn_population
 from features.lookback import since_lookback
 from features.snapshot import Snapshot
-from features.tie_table import ENDS
 from features.user_table import UserTable
 from training.matrix import Floats, Matrix, Places, among, to_matrix
 from training.roomy import let_go, roomy
@@ -81,37 +80,56 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
     engine = snapshot.engine
     matrix = to_matrix(table, engine)
     users = pa.array(matrix.users, pa.string())
+    places = engine.from_arrow(pa.table({"user_id": users, "place": np.arange(len(users))}))
     bought = None
     if snapshot.has("orders", "item_id"):
         taken = since_lookback(snapshot, snapshot["adoptions"], "last_at")
-        bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, users)
-    ties = _ties(table.ties, table.tie_columns, engine, users)
+        bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, places)
+    ties = _ties(table.ties, table.tie_columns, engine, places)
+    engine.release(places)
     buyers = np.zeros(len(users), dtype=bool)
     if "orders" in snapshot:
         buyers = among(matrix.users, churn_population(snapshot), engine)
     return Frame(matrix, ties, bought, buyers, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
 
 
-def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, users: pa.Array) -> Ties:
-    floats = {column: table[column].cast("float32") for column in columns}
-    rows = engine.to_arrow(table.select(*ENDS, **floats).order_by([*reversed(ENDS)]))
-    influencers = place_among(rows["influencer_id"], users)
-    acted = influencers >= 0
-    x = roomy((int(acted.sum()), len(columns)))
-    for place, column in enumerate(columns):
-        x[:, place] = rows[column].to_numpy()[acted]
-    let_go(x)
-    ids = rows["user_id"].filter(pa.array(acted)).combine_chunks()
-    return Ties(place_among(ids, users), ids, influencers[acted], x, tuple(columns))
+def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, places: ir.Table) -> Ties:
+    """places: (user_id, place) of the users of the matrix."""
+    influencers = places.rename(influencer_id="user_id", influencer="place")
+    acted = table.join(influencers, "influencer_id").left_join(places, "user_id")
+    size = _rows(acted, engine)
+    ends = np.empty((2, size), np.int64)
+    x, ids, start = roomy((size, len(columns))), [], 0
+    floats = {column: acted[column].cast("float32") for column in columns}
+    told = acted.select("user_id", "influencer", follower=acted.place.fill_null(-1), **floats)
+    for rows in engine.stream(told.order_by(["influencer", "user_id"])):
+        some = slice(start, start := start + len(rows))
+        ids.append(rows["user_id"])
+        ends[0, some], ends[1, some] = rows["follower"], rows["influencer"]
+        for number, column in enumerate(columns):
+            x[some, number] = rows[column].to_numpy(zero_copy_only=False)
+        let_go(x)
+    return Ties(ends[0], pa.chunked_array(ids, pa.string()).combine_chunks(), ends[1], x, tuple(columns))
 
 
-def _purchases(taken: ir.Table, engine: Engine, users: pa.Array) -> Purchases:
-    rows = engine.to_arrow(taken.order_by(["user_id", "subject"]))
+def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
+    """places: (user_id, place) of the users of the matrix."""
     # Sorted by id, so that codes do not depend on the order in which subjects are met.
-    subjects = pc.unique(rows["subject"].combine_chunks()).sort()
-    buyers = place_among(rows["user_id"], users)
-    known = buyers >= 0
-    return Purchases(buyers[known], place_among(rows["subject"], subjects)[known], rows["age"].to_numpy()[known])
+    subjects = engine.to_arrow(taken.select("subject").distinct().order_by("subject"))
+    codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
+    known = taken.join(places, "user_id").join(codes, "subject")
+    size, start = _rows(known, engine), 0
+    ends, age = np.empty((2, size), np.int64), np.empty(size)
+    for rows in engine.stream(known.select("place", "code", "age").order_by(["place", "code"])):
+        some = slice(start, start := start + len(rows))
+        ends[0, some], ends[1, some], age[some] = rows["place"], rows["code"], rows["age"]
+    engine.release(codes)
+    return Purchases(ends[0], ends[1], age)
+
+
+def _rows(table: ir.Table, engine: Engine) -> int:
+    count: int = engine.to_arrow(table.aggregate(rows=table.count()))["rows"][0].as_py()
+    return count
 
 
 def place_among(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Places:

@@ -15,7 +15,7 @@ from torch_geometric.data import HeteroData
 from training.crossfit import Groups, Rows
 from training.frame import Frame
 from training.graph import build_graph
-from training.matrix import Floats
+from training.matrix import CELLS_AT_ONCE, Floats
 from training.propagate import propagate
 from training.roomy import let_go, roomy
 
@@ -215,20 +215,24 @@ def inputs(
 
     only: (N,) users to be told of alone; rows are then places among these.
     """
-    places = [columns.index(column) for column in carried]
-    state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(carried))
-    far = roomy((len(paths), *state.shape))
+    far = roomy((len(paths), len(carried), len(frame.users)))
     missing = set(range(len(paths)))
-    for path, found in propagate(graph, torch.from_numpy(state), hops):
-        if path in paths:
-            far[paths.index(path)] = found.numpy()
-            missing.discard(paths.index(path))
+    # A few columns of a large graph at a time, since every step that longer paths go on from holds all of them.
+    width = max(1, CELLS_AT_ONCE // max(1, len(frame.users)))
+    for start in range(0, len(carried), width):
+        some = carried[start : start + width]
+        places = [columns.index(column) for column in some]
+        state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(some))
+        for path, found in propagate(graph, torch.from_numpy(state), hops):
+            if path in paths:
+                far[paths.index(path), start : start + width] = found.numpy().T
+                missing.discard(paths.index(path))
+        let_go(far)
     far[[*missing]] = 0
-    let_go(far)
     if only is not None:
-        far = far[:, only]
+        far = far[:, :, only]
     for rows, x in frame.matrix.parts(columns, only):
         # One path after the other in each row.
-        beside = np.ascontiguousarray(far[:, rows].swapaxes(0, 1)).reshape(len(x), -1)
+        beside = np.ascontiguousarray(far[:, :, rows].transpose(2, 0, 1)).reshape(len(x), -1)
         let_go(far)
         yield rows, torch.from_numpy(scaling.apply(x)), torch.from_numpy(beside)

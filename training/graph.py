@@ -7,9 +7,9 @@ from itertools import pairwise, product
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import coo_array
 from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
-from torch_geometric.utils import to_torch_csr_tensor
 
 from features.tie_table import KINDS_OF_TIE
 from training.frame import Frame
@@ -29,6 +29,9 @@ BOUGHT_BY: EdgeType = ("subject", "bought_by", "user")
 FRESH_SHARE = 0.02
 """What an old purchase still weighs: taste fades, but does not end."""
 
+
+LARGE = 2**31
+"""Places of 32 bits end here."""
 
 PARTS = ("strength", "ties", "items", "kinds")
 """What a graph can do without: weights of ties, ties, purchases, and kinds of tie on their own."""
@@ -116,8 +119,11 @@ def _mean(
 ) -> torch.Tensor:
     """(targets, sources) sparse rows that average over sources by weight; empty for targets without any."""
     total = np.bincount(targets, weight, minlength=size[0])
-    edges = torch.from_numpy(np.stack([targets, sources]))
-    mean: torch.Tensor = to_torch_csr_tensor(
-        edges, torch.from_numpy((weight / total[targets]).astype(np.float32)), size=size
+    # As narrow as they may be, which PyTorch would make them in each multiplication.
+    place = np.int32 if max(*size, len(targets)) < LARGE else np.int64
+    ends = targets.astype(place), sources.astype(place)
+    rows = coo_array(((weight / total[targets]).astype(np.float32), ends), size).tocsr()
+    mean: torch.Tensor = torch.sparse_csr_tensor(
+        torch.from_numpy(rows.indptr), torch.from_numpy(rows.indices), torch.from_numpy(rows.data), size
     )
     return mean

@@ -17,7 +17,7 @@ from features.blocks.ties import degrees
 from training.boosters import fit_boosters, predictor
 from training.crossfit import Groups, Rows
 from training.frame import Frame, Ties
-from training.matrix import Floats, Places
+from training.matrix import CELLS_AT_ONCE, Floats, Places
 from training.ranker import TWEEDIE
 from training.settings import TrainSettings
 
@@ -41,8 +41,6 @@ FLOOR = 1e-4
 
 FEW = 20
 """With fewer ties that carried anything there is nothing to learn about ties."""
-
-CELLS_AT_ONCE = 30_000_000
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,10 @@ def fit_tie_model(
 
 def _ends(frame: Frame, columns: Sequence[str]) -> npt.NDArray[np.float32]:
     """(N + 1, F) features of users; the last row, nan, is everybody's who has not acted yet."""
-    return np.vstack([frame.matrix.select(columns), np.full(len(columns), np.nan, np.float32)])
+    ends = np.full((len(frame.users) + 1, len(columns)), np.nan, np.float32)
+    for number, column in enumerate(columns):
+        ends[:-1, number] = frame.matrix.select([column])[:, 0]
+    return ends
 
 
 def _inputs(

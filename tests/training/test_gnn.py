@@ -99,6 +99,18 @@ def test_inputs_are_own_features_and_those_of_the_paths() -> None:
     np.testing.assert_allclose(carried, [[1, 0], [-1, 0]], atol=1e-6)
 
 
+def test_columns_that_are_carried_one_by_one_arrive_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    ties = [{"user_id": "b", "influencer_id": "a"}, {"user_id": "c", "influencer_id": "a"}]
+    frame = frame_of(["a", "b", "c"], {"acts_10d": [0.0, 1.0, 3.0], "idle_days": [5.0, 0.0, 2.0]}, ties=ties)
+    columns, scaling = ("acts_10d", "idle_days"), Scaling.of(frame.matrix.x.T)
+    gnn = Gnn(columns, columns, ("followers", "followed"), (), 1, scaling, np.ones(1), Network(1, 2, 2, 2, 4, 0))
+    ((_, _, together),) = gnn.inputs(frame)
+    monkeypatch.setattr("training.gnn.CELLS_AT_ONCE", len(frame.users))
+    ((_, _, one_by_one),) = gnn.inputs(frame)
+    assert (together != 0).sum() == 6
+    np.testing.assert_allclose(one_by_one, together, atol=1e-6)
+
+
 def test_members_and_their_means(frame: Frame, gnn: Gnn) -> None:
     both, groups = gnn.outputs(frame), np.arange(len(frame.users)) % 2
     each = [gnn.outputs(frame, np.full(len(groups), member)) for member in (0, 1)]
