@@ -78,8 +78,14 @@ class DuckDB:
         return self._connection.to_pyarrow(expression)
 
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
-        # As ibis would do by a name that DuckDB gave up.
-        yield from self._connection.con.execute(self._connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
+        connection = self._connection.con
+        # Otherwise several threads give out even sorted rows as they come.
+        connection.execute("SET preserve_insertion_order = true")
+        try:
+            # What ibis itself asks for goes by a name that DuckDB gave up.
+            yield from connection.execute(self._connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
+        finally:
+            connection.execute("SET preserve_insertion_order = false")
 
     def write_parquet(self, expression: ir.Table, path: Path) -> None:
         self._connection.to_parquet(expression, path)
