@@ -83,7 +83,7 @@ class DuckDB:
         connection.execute("SET preserve_insertion_order = true")
         try:
             # What ibis itself asks for goes by a name that DuckDB gave up.
-            yield from connection.execute(self._connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
+            yield from connection.sql(self._connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
         finally:
             connection.execute("SET preserve_insertion_order = false")
 
