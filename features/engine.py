@@ -78,14 +78,14 @@ class DuckDB:
         return self._connection.to_pyarrow(expression)
 
     def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
-        connection = self._connection.con
+        connection = self._connection
         # Otherwise several threads give out even sorted rows as they come.
-        connection.execute("SET preserve_insertion_order = true")
+        connection.settings["preserve_insertion_order"] = True
         try:
-            # What ibis itself asks for goes by a name that DuckDB gave up.
-            yield from connection.sql(self._connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
+            # ibis 12 streams through a method that DuckDB 2 no longer has.
+            yield from connection.con.sql(connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
         finally:
-            connection.execute("SET preserve_insertion_order = false")
+            connection.settings["preserve_insertion_order"] = False
 
     def write_parquet(self, expression: ir.Table, path: Path) -> None:
         self._connection.to_parquet(expression, path)

@@ -118,6 +118,7 @@ def test_engines_are_named_in_three_files_of_features(name: str) -> None:
 
 COMPILED = (
     "connection.con.sql(connection.compile(wanted))",
+    "connection.con.sql(connection.compile(expression))",
     "self._session.sql(self._connection.compile(expression))",
 )
 """Text that an engine is given, made of an expression."""
