@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import TypedDict
 
 import pyarrow as pa
 
@@ -11,7 +12,7 @@ from features.dataset import Dataset
 from features.errors import BundleError, NoScoresError, ScoresError
 from features.tables import Tables
 from serving.communities import communities_of
-from serving.evidence import evidence_of
+from serving.evidence import Evidence, evidence_of
 from serving.kpis import kpis
 from serving.scores import category_record, explained, score_users, tie_scores, user_facts
 from serving.store.manifest import Manifest
@@ -23,6 +24,18 @@ from training.hybrid import Hybrid
 from training.parallel import aside
 from training.timeline import Timeline
 from training.tracking import CHAMPION, Tracker
+
+
+class BatchTables(TypedDict):
+    """The tables of a batch; see `ScoreStore.write`."""
+
+    users: pa.Table
+    categories: pa.Table
+    evidence: Evidence
+    ties: pa.Table
+    communities: pa.Table
+    kpis: pa.Table
+    drift: pa.Table
 
 
 def score_batch(
@@ -50,29 +63,11 @@ def score_batch(
     progress(f"loading koc version {version}")
     bundle = load_bundle(tracker, version)
     require_same_settings(bundle, tables.dataset)
-    timeline = Timeline(tables, progress)
     moment = as_of or tables.observed_until
-    frame = frame_of_all(timeline, moment)
-    require_same_features(bundle.hybrid, frame)
-    progress(f"{moment:%Y-%m-%d}: what the models say")
-    snapshot = timeline.snapshot(moment)
-    # Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
-    with aside(lambda: bundle.hybrid.said(frame)) as telling:
-        facts, categories = user_facts(frame, snapshot), category_record(snapshot)
-        extras, said = bundle.extras.score(snapshot, frame), telling.result()
-    users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
-    progress(f"{moment:%Y-%m-%d}: evidence of the first users")
-    evidence = evidence_of(snapshot, explained(users))
+    told = tables_of(Timeline(tables, progress), bundle, moment)
     progress(f"{moment:%Y-%m-%d}: writing the batch")
-    communities = communities_of(frame, said, snapshot, users, ties)
     return store.write(
-        users,
-        categories,
-        evidence,
-        ties,
-        communities,
-        kpis(snapshot, users),
-        pa.Table.from_pylist(bundle.profile.drift(frame, said), DRIFT_SCHEMA),
+        **told,
         dataset=tables.dataset.name,
         model=f"koc/{version}",
         as_of=moment,
@@ -81,6 +76,35 @@ def score_batch(
         mark=mark,
         served=served or of_champion(tracker, store),
     )
+
+
+def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTables:
+    """All that a batch says of the users of a date, by the names of `ScoreStore.write`; what it is made of is let go.
+
+    Raises:
+        BundleError: the dataset lacks features that the model reads. ScoresError: as `frame_of_all`.
+    """
+    frame = frame_of_all(timeline, as_of)
+    require_same_features(bundle.hybrid, frame)
+    timeline.progress(f"{as_of:%Y-%m-%d}: what the models say")
+    snapshot = timeline.snapshot(as_of)
+    # Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
+    with aside(lambda: bundle.hybrid.said(frame)) as telling:
+        facts, categories = user_facts(frame, snapshot), category_record(snapshot)
+        extras, said = bundle.extras.score(snapshot, frame), telling.result()
+    users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
+    timeline.progress(f"{as_of:%Y-%m-%d}: evidence of the first users")
+    found: BatchTables = {
+        "users": users,
+        "categories": categories,
+        "evidence": evidence_of(snapshot, explained(users)),
+        "ties": ties,
+        "communities": communities_of(frame, said, snapshot, users, ties),
+        "kpis": kpis(snapshot, users),
+        "drift": pa.Table.from_pylist(bundle.profile.drift(frame, said), DRIFT_SCHEMA),
+    }
+    timeline.forget(as_of)
+    return found
 
 
 def of_champion(tracker: Tracker, store: ScoreStore) -> Callable[[str], bool]:

@@ -12,6 +12,8 @@ from serving.store.schemas import COMMUNITIES_SCHEMA
 from training.frame import Frame
 from training.hybrid import Said
 
+TIES_AT_ONCE = 2_000_000
+
 
 def communities_of(frame: Frame, said: Said, snapshot: Snapshot, users: pa.Table, ties: pa.Table) -> pa.Table:
     """One row per community with members at the date, that of the highest value per head first, equal ones by id.
@@ -86,24 +88,25 @@ def _candidates(members: Members, users: pa.Table, ties: pa.Table) -> dict[str, 
 
 def _moves_inside(members: Members, ties: pa.Table) -> NDArray[np.float64]:
     """(M,) follow-ups that are expected of each member along ties to others of the community."""
-    if not len(ties):
-        return np.zeros(len(members))
+    moves = np.zeros(len(members))
     names = pc.unique(members.rows["user_id"].combine_chunks())
     person = np.asarray(pc.index_in(members.rows["user_id"].combine_chunks(), value_set=names), dtype=np.int64)
-    ends = [np.asarray(pc.fill_null(pc.index_in(ties[end].combine_chunks(), value_set=names), -1), dtype=np.int64)
-            for end in ("influencer_id", "user_id")]  # fmt: skip
-    both = (ends[0] >= 0) & (ends[1] >= 0)
-    influencer, follower = ends[0][both], ends[1][both]
-    carried = ties["expected_follow_ups"].to_numpy().astype(float)[both]
     # Rows of members by person: each tie meets every community of its influencer, and asks whether the follower is there.
     by_person = np.argsort(person, kind="stable")
     start = np.searchsorted(person[by_person], np.arange(len(names) + 1))
-    size = start[influencer + 1] - start[influencer]
-    tie = np.repeat(np.arange(len(influencer)), size)
-    row = by_person[np.repeat(start[influencer] - np.cumsum(size) + size, size) + np.arange(len(tie))]
     key = np.sort(members.code * len(names) + person)
-    wanted = members.code[row] * len(names) + follower[tie]
-    at = np.searchsorted(key, wanted).clip(max=len(key) - 1)
-    inside = key[at] == wanted
-    found: NDArray[np.float64] = np.bincount(row[inside], weights=carried[tie[inside]], minlength=len(members)).astype(float)
-    return found
+    for first in range(0, len(ties), TIES_AT_ONCE):
+        some = ties.slice(first, TIES_AT_ONCE)
+        ends = [np.asarray(pc.fill_null(pc.index_in(some[end].combine_chunks(), value_set=names), -1), dtype=np.int64)
+                for end in ("influencer_id", "user_id")]  # fmt: skip
+        both = (ends[0] >= 0) & (ends[1] >= 0)
+        influencer, follower = ends[0][both], ends[1][both]
+        size = start[influencer + 1] - start[influencer]
+        tie = np.repeat(np.arange(len(influencer)), size)
+        row = by_person[np.repeat(start[influencer] - np.cumsum(size) + size, size) + np.arange(len(tie))]
+        wanted = members.code[row] * len(names) + follower[tie]
+        at = np.searchsorted(key, wanted).clip(max=len(key) - 1)
+        inside = key[at] == wanted
+        # One after the other in the order of ties, so that sums do not depend on how many are looked at in one go.
+        np.add.at(moves, row[inside], some["expected_follow_ups"].to_numpy().astype(float)[both][tie[inside]])
+    return moves

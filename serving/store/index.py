@@ -69,8 +69,8 @@ def index_categories(users: pa.Table, influence: pa.Table) -> Values:
     category:around  float32       (follower, subject) bought by people around; 0 in tables without the column
     """
     place = pc.index_in(influence["user_id"].combine_chunks(), value_set=users["user_id"].combine_chunks())
-    rows = pc.fill_null(place, -1).to_numpy().astype(np.int64)
-    names, code = np.unique(np.array(influence["category"].to_pylist(), dtype=object).astype(str), return_inverse=True)
+    rows = pc.fill_null(place, -1).to_numpy()
+    names, code = _coded(influence["category"])
     moved = influence["influence"].to_numpy().astype(np.float64)
     taste = {
         name: influence[name].to_numpy() if name in influence.column_names else np.zeros(len(influence))
@@ -79,13 +79,23 @@ def index_categories(users: pa.Table, influence: pa.Table) -> Values:
     order = np.lexsort((rows, code))
     order = order[rows[order] >= 0]
     return {
-        "category:names": names.tolist(),
+        "category:names": names,
         "category:totals": np.bincount(code, moved, len(names)),
         "category:starts": np.searchsorted(code[order], np.arange(len(names) + 1)),
         "category:rows": rows[order].astype(np.int32),
         "category:moved": moved[order],
         **{f"category:{name}": values[order].astype(np.float32) for name, values in taste.items()},
     }
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
+    """The values of a column of strings, sorted, and (rows,) the place of each row's among them; theirs for null."""
+    coded = column.combine_chunks().dictionary_encode()
+    found = coded.dictionary.to_pylist()
+    names = sorted(found)
+    place = {name: code for code, name in enumerate(names)}
+    to_code = np.array([*(place[name] for name in found), len(names)], np.int32)
+    return names, to_code[pc.fill_null(coded.indices, len(names)).to_numpy()]
 
 
 def hash_ids(ids: Sequence[str]) -> NDArray[np.uint64]:
@@ -137,12 +147,7 @@ def _label(column: pa.ChunkedArray) -> Values:
     """
     if pa.types.is_boolean(column.type):
         column = column.cast(pa.string())
-    coded = column.combine_chunks().dictionary_encode()
-    found = coded.dictionary.to_pylist()
-    labels = sorted(found)
-    place = {label: code for code, label in enumerate(labels)}
-    to_code = np.array([*(place[label] for label in found), len(labels)], dtype=np.int64)
-    codes = to_code[pc.fill_null(coded.indices, len(labels)).to_numpy()]
+    labels, codes = _coded(column)
     rows = np.argsort(codes, kind="stable")
     starts = np.searchsorted(codes[rows], np.arange(len(labels) + 2))
     counts = np.diff(starts)
