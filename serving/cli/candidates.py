@@ -61,7 +61,7 @@ def candidates(
 ) -> None:
     """The best candidates of the current scores who may be contacted, best first.
 
-    Example: koc candidates --limit 50 --category beauty --where attribute_region=Hangzhou --format csv > list.csv
+    Example: koc candidates --limit 50 --max-churn 0.3 --where "koc_percentile>=90" --format csv > list.csv
     """
     import pyarrow.csv
 
@@ -119,7 +119,7 @@ def show(listed: "pa.Table", beside: Mapping[str, Beside] | None = None) -> None
     """Print a list for people; with ``beside``, under each reason who followed, to what, when, who may follow next, and
     what to hand on."""
     grid = Table(Column("rank", justify="right"), "user", Column("expected follow-ups", justify="right"),
-                 Column("churn", justify="right"), "stage", Column("why", overflow="fold"))  # fmt: skip
+                 Column("churn", justify="right"), "stage", "role", Column("why", overflow="fold"))  # fmt: skip
     for row in listed.to_pylist():
         churn = row.get("churn_probability")
         why = [row["reason"] or "beyond the explained top"]
@@ -127,7 +127,8 @@ def show(listed: "pa.Table", beside: Mapping[str, Beside] | None = None) -> None
             why += _told(beside.get(row["user_id"], Beside()))
         grid.add_row(
             str(row["rank"]), escape(row["user_id"]), f"{row.get('category_score', row['koc_score']):.2f}",
-            "-" if churn is None else f"{churn:.0%}", row["stage"], escape("\n".join(why)),
+            "-" if churn is None else f"{churn:.0%}", row["stage"], (row.get("role") or "-").replace("_", " "),
+            escape("\n".join(why)),
         )  # fmt: skip
     console.print(grid)
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from serving.cli.operations import DatabaseUrl, moment, operations, row_scope
 from serving.cli.options import DEFAULT_HOME, Home, console, notes, say
@@ -62,7 +62,7 @@ def list_(home: Home = DEFAULT_HOME, database_url: DatabaseUrl = None) -> None:
         console.print("No key was made yet; make one with `koc keys create NAME`.")
         return
     now = datetime.now(UTC)
-    grid = Table("id", "name", "scopes", "rows", "created (UTC)", "ends (UTC)", "state")
+    grid = Table(Column("id", no_wrap=True), "name", "scopes", "rows", "created (UTC)", "ends (UTC)", "state")
     for key in found:
         seen = "; ".join(f"{column}={','.join(values)}" for column, values in key.row_scope.items())
         ends = "-" if key.expires_at is None else f"{key.expires_at:%Y-%m-%d %H:%M}"

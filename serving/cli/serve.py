@@ -1,6 +1,7 @@
 """`koc serve`: the API."""
 
 import os
+import socket
 from typing import Annotated
 
 import typer
@@ -38,6 +39,7 @@ def serve(
                 "make one with `koc keys create NAME --scope operate`, or listen at 127.0.0.1"
             )
         open_to_all = not keys.needed()
+    _require_free(host, port)
     # What processes are told is the environment, in which each reads the settings.
     told = {"KOC_HOST": host, "KOC_PORT": str(port), "KOC_HOME": str(home)}
     os.environ.update(told | ({} if database_url is None else {"KOC_DATABASE_URL": database_url}))
@@ -62,3 +64,20 @@ def serve(
             server_header=False,
             timeout_graceful_shutdown=10,
         )
+
+
+def _require_free(host: str, port: int) -> None:
+    """Raise where nothing can listen there, before an address is shown that somebody else answers at.
+
+    Raises:
+        typer.BadParameter: the address is taken, or not one of this machine.
+    """
+    try:
+        kind, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(kind, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(where)
+    except OSError as error:
+        raise typer.BadParameter(
+            f"nothing can listen at {host}:{port} ({error.strerror}); stop what does, or give another --port or --host"
+        ) from None

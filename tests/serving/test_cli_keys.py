@@ -29,6 +29,7 @@ def test_the_list_names_keys_without_their_secrets(tmp_path: Path) -> None:
     assert shown.status == 0
     assert all(word in shown.out for word in ("crm", "read", "all", "valid", text.split("_")[1]))
     assert text.split("_")[2] not in shown.out
+    assert text.split("_")[1] in koc("keys", "list", "--home", tmp_path, columns=80).out
 
 
 def test_without_keys_one_is_told_how_to_make_one(tmp_path: Path) -> None:

@@ -25,6 +25,16 @@ def test_a_key_that_has_ended_does_not_open_it_to_others(tmp_path: Path) -> None
     assert koc("serve", "--host", "0.0.0.0", "--home", tmp_path).status == 1
 
 
+def test_a_port_that_is_taken_is_told_before_an_address_is_shown(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        ran = koc("serve", "--port", taken.getsockname()[1], "--home", tmp_path, columns=300)
+    assert ran.status == 2
+    assert "nothing can listen at 127.0.0.1" in ran.err
+    assert "lists the operations" not in ran.err
+
+
 def test_it_answers_and_ends_when_asked(tmp_path: Path) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
