@@ -161,6 +161,8 @@ async def _validation_error(request: Request, error: Exception) -> Response:
 
 def _field(entry: Mapping[str, Any]) -> dict[str, Any]:
     message = str(entry["msg"]).removeprefix("Value error, ")
+    if entry["type"] == "extra_forbidden":
+        message = "there is no such field; /docs lists those that there are"
     found: dict[str, Any] = {"field": ".".join(map(str, entry["loc"])), "message": message}
     value = entry.get("input")
     # Of whole numbers those that the encoder can write.

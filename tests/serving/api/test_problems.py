@@ -82,6 +82,12 @@ def test_a_body_that_is_no_such_object_is_a_problem(caller: Caller, body: bytes)
     assert answer.headers["content-type"] == "application/problem+json"
 
 
+def test_a_field_that_there_is_not_is_told_where_to_look(caller: Caller) -> None:
+    answer = caller().post("/v1/candidate-lists", json={"criteria": {"size": 1, "sizes": 2}})
+    message = "there is no such field; /docs lists those that there are"
+    assert answer.json()["errors"] == [{"field": "body.criteria.sizes", "value": 2, "message": message}]
+
+
 def test_where_nothing_is_one_is_told_where_to_look(caller: Caller) -> None:
     answer = caller().get("/v1/nothing/here")
     assert (answer.status_code, answer.json()["type"]) == (404, "urn:koc:not-found")
