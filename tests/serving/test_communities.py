@@ -59,7 +59,9 @@ def test_expected_leavers_are_summed_over_those_who_are_still_members() -> None:
     ]
 
 
-def test_d67_the_best_candidate_moves_the_people_of_this_very_group() -> None:
+@pytest.mark.parametrize("at_once", [1, 2, 100])
+def test_d67_the_best_candidate_moves_the_people_of_this_very_group(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
+    monkeypatch.setattr("serving.communities.TIES_AT_ONCE", at_once)
     members = [membership(user, "mothers", 1) for user in "abc"] + [membership("d", "club", 1), membership("a", "club", 1)]
     ties = carried(("b", "c", 0.2), ("a", "c", 0.2), ("c", "a", 0.3), ("d", "a", 0.9), ("x", "b", 5.0))
     found = by_community(*members, ties=ties)
