@@ -1,6 +1,6 @@
 """One row per user with every feature that the dataset allows: what models learn from and score."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -8,9 +8,13 @@ import ibis.expr.types as ir
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.block import Feature, Scope
 from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
+from features.engine import Engine
 from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
 from features.tie_table import build_tie_table, tie_features
+
+CELLS_AT_ONCE = 100_000_000
+"""Features of users joined in one go: an engine holds all that it joins in memory, whatever it may spill."""
 
 
 @dataclass(frozen=True)
@@ -50,8 +54,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         parts.append(engine.materialise(block.build(snapshot).select("user_id", *names)))
         columns[block.scope] += names
         features += block.features
-    base = engine.materialise(_joined(users, parts, features, windows))
-    engine.release(users, *parts)
+    base = _joined(engine, users, parts, features, windows)
     release_lookback(snapshot, prepared)
     if "pairs" not in snapshot:
         return UserTable(base, {scope: tuple(names) for scope, names in columns.items()}, ties, tie_columns)
@@ -63,23 +66,48 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         summed = [c.removeprefix(prefix) for f in added for c in f.columns(windows) if c.startswith(prefix)]
         around.append(engine.materialise(neighbour_table(base, snapshot["pairs"], summed, side)))
     columns["graph"] += [column for feature in added for column in feature.columns(windows)]
-    table = engine.materialise(_joined(base, around, added, windows))
-    engine.release(base, *around)
+    table = _joined(engine, base, around, added, windows)
     return UserTable(table, {scope: tuple(names) for scope, names in columns.items()}, ties, tie_columns)
 
 
 def _joined(
-    users: ir.Table, parts: Sequence[ir.Table], features: Sequence[Feature], windows: Mapping[str, object]
+    engine: Engine,
+    table: ir.Table,
+    parts: Sequence[ir.Table],
+    features: Sequence[Feature],
+    windows: Mapping[str, object],
 ) -> ir.Table:
-    """Left join of ``parts`` on user_id; counts of users whom a part does not list are 0."""
+    """``table`` left joined with ``parts`` on user_id, in place of all of these; counts of users whom a part does not list
+    are 0."""
     counts = {column for feature in features if feature.dtype == "int64" for column in feature.columns(windows)}
+    users: int = engine.to_arrow(table.aggregate(users=table.count()))["users"][0].as_py()
+    for some in _groups(parts, CELLS_AT_ONCE // max(users, 1)):
+        joined = engine.materialise(_left_joined(table, some, counts))
+        engine.release(table, *some)
+        table = joined
+    return table
+
+
+def _groups(parts: Sequence[ir.Table], most: int) -> Iterator[list[ir.Table]]:
+    """``parts`` in their order, several together while they have at most ``most`` features."""
+    group: list[ir.Table] = []
+    for part in parts:
+        if group and sum(len(one.columns) - 1 for one in [*group, part]) > most:
+            yield group
+            group = []
+        group.append(part)
+    if group:
+        yield group
+
+
+def _left_joined(table: ir.Table, parts: Sequence[ir.Table], counts: Container[str]) -> ir.Table:
     # Keys of their own keep the joins in one chain; a projection after each would double the time to compile them.
     keyed = [part.rename({f"key_{number}": "user_id"}) for number, part in enumerate(parts)]
-    joined = users
+    joined = table
     for number, part in enumerate(keyed):
-        joined = joined.left_join(part, users.user_id == part[f"key_{number}"])
+        joined = joined.left_join(part, table.user_id == part[f"key_{number}"])
     added = [column for part in parts for column in part.columns if column != "user_id"]
     return joined.select(
-        *users.columns,
+        *table.columns,
         **{c: joined[c].fill_null(0).cast("int64") if c in counts else joined[c].cast("float64") for c in added},
     )

@@ -30,29 +30,41 @@ def table_of(tables: Tables) -> tuple[pd.DataFrame, UserTable]:
 
 
 @pytest.fixture(scope="module")
-def small(engine: DuckDB) -> tuple[pd.DataFrame, UserTable]:
-    return table_of(
-        world(
-            engine=engine,
-            users=[{"user_id": user, "registered_at": day(1)} for user in ("buyer", "registered only")],
-            orders=[
-                {"user_id": "buyer", "item_id": "x", "ordered_at": day(39)},
-                {"user_id": "buyer of tomorrow", "item_id": "x", "ordered_at": AS_OF},
-            ],
-            engagements=[{"user_id": "reader", "kind": "like", "happened_at": day(10)}],
-            ties=[
-                {"user_id": "reader", "influencer_id": "buyer"},
-                {"user_id": "dangling", "influencer_id": "buyer"},
-                {"user_id": "buyer", "influencer_id": "dangling too"},
-            ],
-            rewards=[{"user_id": "rewarded only", "granted_at": day(5)}],
-            outreach=[{"campaign_id": "c", "user_id": "contacted only", "contacted_at": day(5)}],
-        )
+def shop(engine: DuckDB) -> Tables:
+    return world(
+        engine=engine,
+        users=[{"user_id": user, "registered_at": day(1)} for user in ("buyer", "registered only")],
+        orders=[
+            {"user_id": "buyer", "item_id": "x", "ordered_at": day(39)},
+            {"user_id": "buyer of tomorrow", "item_id": "x", "ordered_at": AS_OF},
+        ],
+        engagements=[{"user_id": "reader", "kind": "like", "happened_at": day(10)}],
+        ties=[
+            {"user_id": "reader", "influencer_id": "buyer"},
+            {"user_id": "dangling", "influencer_id": "buyer"},
+            {"user_id": "buyer", "influencer_id": "dangling too"},
+        ],
+        rewards=[{"user_id": "rewarded only", "granted_at": day(5)}],
+        outreach=[{"campaign_id": "c", "user_id": "contacted only", "contacted_at": day(5)}],
     )
+
+
+@pytest.fixture(scope="module")
+def small(shop: Tables) -> tuple[pd.DataFrame, UserTable]:
+    return table_of(shop)
 
 
 def test_users_are_those_with_an_act_before_as_of(small: tuple[pd.DataFrame, UserTable]) -> None:
     assert list(small[0].index) == ["buyer", "reader"]
+
+
+def test_features_joined_a_few_at_a_time_are_the_same(
+    shop: Tables, small: tuple[pd.DataFrame, UserTable], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("features.user_table.CELLS_AT_ONCE", 10 * len(small[0]))
+    found, built = table_of(shop)
+    assert built.columns == small[1].columns
+    pd.testing.assert_frame_equal(found, small[0])
 
 
 def test_an_unlisted_user_has_counts_of_zero_and_no_other_values(small: tuple[pd.DataFrame, UserTable]) -> None:
