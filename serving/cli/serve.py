@@ -1,8 +1,10 @@
 """`koc serve`: the API."""
 
+import errno
 import os
 import socket
-from typing import Annotated
+from contextlib import suppress
+from typing import Annotated, Any
 
 import typer
 
@@ -67,17 +69,24 @@ def serve(
 
 
 def _require_free(host: str, port: int) -> None:
-    """Raise where nothing can listen there, before an address is shown that somebody else answers at.
+    """Raise where somebody else listens, before an address is shown that they answer at; of other troubles uvicorn tells.
 
     Raises:
-        typer.BadParameter: the address is taken, or not one of this machine.
+        typer.BadParameter: the port is taken.
     """
-    try:
+    with suppress(OSError):
         kind, *_, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
         with socket.socket(kind, socket.SOCK_STREAM) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(where)
+            if kind == socket.AF_INET6:
+                probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            if _taken(probe, where):
+                raise typer.BadParameter(f"{host}:{port} is taken; stop what listens there, or give another --port")
+
+
+def _taken(probe: socket.socket, where: Any) -> bool:
+    try:
+        probe.bind(where)
     except OSError as error:
-        raise typer.BadParameter(
-            f"nothing can listen at {host}:{port} ({error.strerror}); stop what does, or give another --port or --host"
-        ) from None
+        return error.errno == errno.EADDRINUSE
+    return False

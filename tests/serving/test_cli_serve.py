@@ -31,7 +31,7 @@ def test_a_port_that_is_taken_is_told_before_an_address_is_shown(tmp_path: Path)
         taken.listen()
         ran = koc("serve", "--port", taken.getsockname()[1], "--home", tmp_path, columns=300)
     assert ran.status == 2
-    assert "nothing can listen at 127.0.0.1" in ran.err
+    assert " is taken; stop what listens there" in ran.err
     assert "lists the operations" not in ran.err
 
 
