@@ -1,6 +1,6 @@
 """Where expressions run: the one adapter that knows DuckDB."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -36,9 +36,9 @@ class Engine(Protocol):
         """Rows in memory, in no particular order."""
         ...
 
-    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
+    def stream(self, expression: ir.Table) -> Generator[pa.RecordBatch, None, None]:
         """Rows in the order of the expression, at most ``ROWS_AT_ONCE`` at a time; nothing else may be asked of the engine
-        before the last of them."""
+        before the last of them, or before it is closed."""
         ...
 
     def write_parquet(self, expression: ir.Table, path: Path) -> None:
@@ -77,7 +77,7 @@ class DuckDB:
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         return self._connection.to_pyarrow(expression)
 
-    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
+    def stream(self, expression: ir.Table) -> Generator[pa.RecordBatch, None, None]:
         connection = self._connection
         # Otherwise several threads give out even sorted rows as they come.
         connection.settings["preserve_insertion_order"] = True

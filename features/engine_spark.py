@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,7 +136,7 @@ class Spark:
         table = expression.as_table()
         return self._frame(table).toArrow().cast(table.schema().to_pyarrow())
 
-    def stream(self, expression: ir.Table) -> Iterator[pa.RecordBatch]:
+    def stream(self, expression: ir.Table) -> Generator[pa.RecordBatch, None, None]:
         """All are in the driver at once: Spark has no other way to give out columns."""
         yield from self.to_arrow(expression).to_batches(ROWS_AT_ONCE)
 

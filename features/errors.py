@@ -75,6 +75,10 @@ class ScoresError(KocError):
     """A batch of scores is missing, half-written or altered."""
 
 
+class FilterError(ScoresError):
+    """Scores are asked for a column or value that they do not have."""
+
+
 class SpoiltScoresError(ScoresError):
     """A file of a batch is missing, or is not as it was written."""
 

@@ -1,6 +1,7 @@
 """All that models read of one date: users with their features, the ties between them, and who bought what."""
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -102,13 +103,14 @@ def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, places: ir.Ta
     x, ids, start = roomy((size, len(columns))), [], 0
     floats = {column: acted[column].cast("float32") for column in columns}
     told = acted.select("user_id", "influencer", follower=acted.place.fill_null(-1), **floats)
-    for rows in engine.stream(told.order_by(["influencer", "user_id"])):
-        some = slice(start, start := start + len(rows))
-        ids.append(rows["user_id"])
-        ends[0, some], ends[1, some] = rows["follower"], rows["influencer"]
-        for number, column in enumerate(columns):
-            x[some, number] = rows[column].to_numpy(zero_copy_only=False)
-        let_go(x)
+    with closing(engine.stream(told.order_by(["influencer", "user_id"]))) as parts:
+        for rows in parts:
+            some = slice(start, start := start + len(rows))
+            ids.append(rows["user_id"])
+            ends[0, some], ends[1, some] = rows["follower"], rows["influencer"]
+            for number, column in enumerate(columns):
+                x[some, number] = rows[column].to_numpy(zero_copy_only=False)
+            let_go(x)
     return Ties(ends[0], pa.chunked_array(ids, pa.string()).combine_chunks(), ends[1], x, tuple(columns))
 
 
@@ -117,12 +119,13 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
     # Sorted by id, so that codes do not depend on the order in which subjects are met.
     subjects = engine.to_arrow(taken.select("subject").distinct().order_by("subject"))
     codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
-    known = taken.join(places, "user_id").join(codes, "subject")
+    known = taken.join(places, "user_id").join(codes, "subject").select("place", "code", "age")
     size, start = _rows(known, engine), 0
     ends, age = np.empty((2, size), np.int64), np.empty(size)
-    for rows in engine.stream(known.select("place", "code", "age").order_by(["place", "code"])):
-        some = slice(start, start := start + len(rows))
-        ends[0, some], ends[1, some], age[some] = rows["place"], rows["code"], rows["age"]
+    with closing(engine.stream(known.order_by(["place", "code"]))) as parts:
+        for rows in parts:
+            some = slice(start, start := start + len(rows))
+            ends[0, some], ends[1, some], age[some] = rows["place"], rows["code"], rows["age"]
     engine.release(codes)
     return Purchases(ends[0], ends[1], age)
 
