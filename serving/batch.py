@@ -79,7 +79,7 @@ def score_batch(
 
 
 def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTables:
-    """All that a batch says of the users of a date, by the names of `ScoreStore.write`; what it is made of is let go.
+    """All that a batch says of the users of a date, by the names of `ScoreStore.write`; frame and derived tables are let go.
 
     Raises:
         BundleError: the dataset lacks features that the model reads. ScoresError: as `frame_of_all`.
