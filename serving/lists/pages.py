@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from features.errors import ScoresError
+from features.errors import FilterError, ScoresError
 from serving.access.principal import Principal, Scope
 from serving.lists import payload
 from serving.lists.holdout import CONTACT, HOLDOUT
@@ -206,7 +206,7 @@ class Pages:
         """(rows,) who consents to the channel by ``batch``; None where it knows nothing of that."""
         try:
             return batch.mask({"reachable": channel})
-        except ScoresError:
+        except FilterError:
             return None
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.errors import ScoresError
+from features.errors import FilterError
 from serving.access.principal import Principal, RowScope
 from serving.store.batch import Batch
 from serving.store.filters import CATEGORY, REACHABLE, Filters
@@ -24,7 +24,7 @@ def seen(batch: Batch, principal: Principal) -> Mask:
         for value in values:
             try:
                 of |= batch.mask({}, within={column: value})
-            except ScoresError:  # nobody has it by this batch
+            except FilterError:  # nobody has it by this batch
                 continue
         mask &= of
     return mask

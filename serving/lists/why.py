@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 import sqlalchemy as sa
 
-from features.errors import NotFoundError, ScoresError
+from features.errors import FilterError, NotFoundError, ScoresError
 from serving.access.principal import Principal
 from serving.lists.contacts import at_cap, contacted, listed, reserved_by
 from serving.lists.criteria import REST, ListCriteria, plain
@@ -202,7 +202,7 @@ def _filter(batch: Batch, name: str, filters: dict[str, Any], row: int, gone_is_
     told = ", ".join(f"{column} is {value!r}" for column, value in has.items())
     try:
         passed = bool(batch.mask(filters)[row])
-    except ScoresError:
+    except FilterError:
         if not gone_is_failed:
             raise
         passed = False

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from features.errors import ScoresError
+from features.errors import FilterError, ScoresError
 from serving.evidence import Evidence
 from serving.store.arrays import Arrays
 from serving.store.categories import Categories
@@ -201,7 +201,7 @@ class Batch:
             return value in self._categories.names
         try:
             self._check(name, value)
-        except ScoresError:
+        except FilterError:
             return False
         return True
 
@@ -232,7 +232,7 @@ class Batch:
             ]
             if not columns:
                 known = [name.removeprefix(CONSENT) for name in self._filterable if name.startswith(CONSENT)]
-                raise ScoresError(f"no attribute tells who consents to {channel!r}; choose from {listed(channel, known)}")
+                raise FilterError(f"no attribute tells who consents to {channel!r}; choose from {listed(channel, known)}")
             for column in columns:
                 if isinstance(column, Label):
                     said = [label for label in column.labels if label.strip().lower() in CONSENTED]
@@ -321,7 +321,7 @@ class Batch:
             labels: NDArray[Any] = np.array([*found.labels, None], dtype=object)
             return labels.take(found.codes)
         if column not in self.columns:
-            raise ScoresError(f"the current scores have no {column}; choose from {listed(column, self.columns)}")
+            raise FilterError(f"the current scores have no {column}; choose from {listed(column, self.columns)}")
         return np.array(self._column(column).to_pylist(), dtype=object)
 
     def codes(self, column: str) -> NDArray[Any]:
@@ -333,7 +333,7 @@ class Batch:
         found = self._filterable.get(column)
         if not isinstance(found, Label):
             labels = [name for name, info in self.columns.items() if info.kind == "label"]
-            raise ScoresError(f"the current scores have no labels {column}; choose from {listed(column, labels)}")
+            raise FilterError(f"the current scores have no labels {column}; choose from {listed(column, labels)}")
         return found.codes
 
     def evidence(self) -> Evidence:

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import ScoresError
+from features.errors import FilterError
 from serving.criteria import PRIOR
 from serving.store.arrays import Arrays
 from serving.store.conditions import Among
@@ -43,7 +43,7 @@ class Categories:
         in all influence. Where nothing is known of purchases, ``PRIOR`` people at that share back the record.
 
         Raises:
-            ScoresError: nobody moved anybody in that category.
+            FilterError: nobody moved anybody in that category.
         """
         part = self._part(category)
         rows, moved, totals = (self._arrays[f"category:{what}"] for what in ("rows", "moved", "totals"))
@@ -60,7 +60,7 @@ class Categories:
         """The users who moved somebody in one of ``categories``.
 
         Raises:
-            ScoresError: nobody moved anybody in one of them.
+            FilterError: nobody moved anybody in one of them.
         """
         passing = np.zeros(self._size, dtype=bool)
         for category in categories:
@@ -71,18 +71,18 @@ class Categories:
         """(rows,) people whom each user moved in the category.
 
         Raises:
-            ScoresError: nobody moved anybody in it.
+            FilterError: nobody moved anybody in it.
         """
         part = self._part(category)
         rows, moved = self._arrays["category:rows"], self._arrays["category:moved"]
         found: Floats = np.bincount(rows[part], moved[part], self._size).astype(np.float64)
         return found
 
-    def unknown(self, category: str, known: Sequence[str]) -> ScoresError:
+    def unknown(self, category: str, known: Sequence[str]) -> FilterError:
         """The error for a category without a record; ``known``: those that it may tell of."""
         if not self.names:
-            return ScoresError("the current scores know no category: their dataset maps no items.category")
-        return ScoresError(f"nobody moved anybody in category {category!r}; choose from {listed(category, known)}")
+            return FilterError("the current scores know no category: their dataset maps no items.category")
+        return FilterError(f"nobody moved anybody in category {category!r}; choose from {listed(category, known)}")
 
     @cached_property
     def _taste(self) -> Mapping[str, NDArray[np.float32]]:

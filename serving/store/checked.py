@@ -11,7 +11,6 @@ from typing import BinaryIO
 import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
-from numpy.typing import NDArray
 
 from features.errors import SpoiltScoresError
 
@@ -40,17 +39,14 @@ class Checked:
     def __init__(self, file: BinaryIO, digests: bytes, block: int | None = None) -> None:
         self.file = file
         self.size = file.seek(0, 2)
+        self.mapped = pa.py_buffer(map_file(file))
+        """The whole content, which the system reads from disk as it is touched; what was required of it is intact."""
         self._block = max(self.size, 1) if block is None else block
         self._digests = [digests[start : start + DIGEST] for start in range(0, len(digests), DIGEST)]
         if block is not None and len(self._digests) != -(-self.size // block):
             raise spoilt(file.name)
         self._intact = np.zeros(len(self._digests), dtype=bool)
         self._whole = not self._digests
-
-    @cached_property
-    def mapped(self) -> pa.Buffer:
-        """The whole content, which the system reads from disk as it is touched; what was required of it is intact."""
-        return pa.py_buffer(map_file(self.file))
 
     @cached_property
     def table(self) -> pa.Table:
@@ -79,7 +75,9 @@ class Checked:
         """
         if not self._whole:
             first, last = start // self._block, -(-(self.size if stop is None else stop) // self._block)
-            self._compare(np.arange(first, max(last, first + 1)))
+            for block in range(first, min(max(last, first + 1), len(self._digests))):
+                self._compare(block)
+            self._whole = bool(self._intact.all())
 
     def require_pieces(self, starts: Sequence[int], stops: Sequence[int]) -> None:
         """As `require`, for bytes ``starts`` to ``stops`` of each piece."""
@@ -97,15 +95,16 @@ class Checked:
         """Where the buffers of a column start and stop."""
         buffers = [buffer for chunk in column.chunks for buffer in chunk.buffers() if buffer is not None and buffer.size]
         starts = [buffer.address - self.mapped.address for buffer in buffers]
-        return [(start, start + buffer.size) for start, buffer in zip(starts, buffers, strict=True)]
+        places = [(start, start + buffer.size) for start, buffer in zip(starts, buffers, strict=True)]
+        if any(start < 0 or stop > self.size for start, stop in places):
+            raise spoilt(self.file.name)
+        return places
 
-    def _compare(self, blocks: NDArray[np.int64]) -> None:
-        for block in blocks[blocks < len(self._digests)]:
-            if not self._intact[block]:
-                if self._digest(int(block)) != self._digests[block]:
-                    raise spoilt(self.file.name)
-                self._intact[block] = True
-        self._whole = bool(self._intact.all())
+    def _compare(self, block: int) -> None:
+        if not self._intact[block]:
+            if self._digest(block) != self._digests[block]:
+                raise spoilt(self.file.name)
+            self._intact[block] = True
 
     def _digest(self, block: int) -> bytes:
         found, stop = hashlib.sha256(), min((block + 1) * self._block, self.size)

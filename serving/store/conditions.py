@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from features.errors import ScoresError
+from features.errors import FilterError
 from serving.store.columns import Label, Number
 from serving.store.filters import Condition, listed
 from serving.store.index import Bits, packed, unpacked
@@ -151,17 +151,17 @@ def check_label(column: Label, condition: Condition, offered: Sequence[str] | No
     """What a condition means for a column of labels; ``offered``: the values that may be asked for, by default all.
 
     Raises:
-        ScoresError: it is a range, or names a value that nobody has.
+        FilterError: it is a range, or names a value that nobody has.
     """
     name, told = column.name, column.labels if offered is None else offered
     if isinstance(condition, Mapping):
         some_of = listed("", told)
-        raise ScoresError(f"{name} holds no numbers, so {dict(condition)} says nothing; choose from {some_of}")
+        raise FilterError(f"{name} holds no numbers, so {dict(condition)} says nothing; choose from {some_of}")
     codes = []
     for value in condition if isinstance(condition, Sequence) and not isinstance(condition, str) else (condition,):
         label = _label(value)
         if label not in column.code_of or (offered is not None and label is not None and label not in offered):
-            raise ScoresError(f"no user has {name} {label!r}; choose from {listed(str(label), told)}")
+            raise FilterError(f"no user has {name} {label!r}; choose from {listed(str(label), told)}")
         codes.append(column.code_of[label])
     return AnyOf(column, sorted(set(codes)))
 
@@ -170,7 +170,7 @@ def check_number(column: Number, condition: Condition) -> Check:
     """What a condition means for a column of numbers: a range, a number or some.
 
     Raises:
-        ScoresError: it is none of these.
+        FilterError: it is none of these.
     """
     match condition:
         case Mapping() if condition and set(condition) <= {"min", "max"}:
@@ -185,7 +185,7 @@ def check_number(column: Number, condition: Condition) -> Check:
             return check_number(column, [None])
         case _ if _is_number(condition):
             return Between(column, condition, condition)  # type: ignore[arg-type]
-    raise ScoresError(
+    raise FilterError(
         f"{column.name} holds numbers, which {condition!r} does not ask for; give "
         '{"min": NUMBER, "max": NUMBER}, or one of the two'
     )

@@ -54,6 +54,7 @@ class Files:
         Raises:
             SpoiltScoresError: a file was altered.
         """
+        # One after the other, since whoever answers meanwhile needs the other cores.
         for name in self._open:
             self.whole(name)
 

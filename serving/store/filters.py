@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from features.errors import ScoresError
+from features.errors import FilterError
 
 Value = str | float | bool | None
 Condition = Value | Sequence[Value] | Mapping[str, float]
@@ -58,11 +58,11 @@ def listed(wrong: str, valid: Iterable[str], most: int = 20) -> str:
     return f"{', '.join(shown)} ..."
 
 
-def unknown_column(name: str, columns: Mapping[str, ColumnInfo]) -> ScoresError:
+def unknown_column(name: str, columns: Mapping[str, ColumnInfo]) -> FilterError:
     """The error for a column that filters cannot name."""
     valid = [*(known for known, info in columns.items() if info.filterable), CATEGORY, REACHABLE]
     what = f"{name} holds no numbers or labels" if name in columns else f"the current scores have no {name}"
-    return ScoresError(f"{what} to filter by; choose from {listed(name, valid)}")
+    return FilterError(f"{what} to filter by; choose from {listed(name, valid)}")
 
 
 def parse_filters(texts: Iterable[str]) -> dict[str, Condition]:
@@ -71,14 +71,14 @@ def parse_filters(texts: Iterable[str]) -> dict[str, Condition]:
     Several values of one column are alternatives; the two ends of a range both hold.
 
     Raises:
-        ScoresError: a text has none of the three signs, or its column is told in two ways.
+        FilterError: a text has none of the three signs, or its column is told in two ways.
     """
     values: dict[str, list[Value]] = {}
     ends: dict[str, dict[str, float]] = {}
     for text in texts:
         found = re.fullmatch(r"([^<>=]+)(<=|>=|=)(.+)", text.strip(), re.DOTALL)
         if found is None:
-            raise ScoresError(f"{text!r} is no filter; write it as attribute_region=Hangzhou, churn_probability<=0.3 or "
+            raise FilterError(f"{text!r} is no filter; write it as attribute_region=Hangzhou, churn_probability<=0.3 or "
                               "koc_percentile>=90")  # fmt: skip
         name, sign, said = (part.strip() for part in found.groups())
         if sign == "=":
@@ -86,7 +86,7 @@ def parse_filters(texts: Iterable[str]) -> dict[str, Condition]:
         else:
             ends.setdefault(name, {})["max" if sign == "<=" else "min"] = _number(text, said)
     if both := set(values) & set(ends):
-        raise ScoresError(f"{min(both)} is given both values and a range; give one of the two")
+        raise FilterError(f"{min(both)} is given both values and a range; give one of the two")
     return {**values, **ends}
 
 
@@ -94,4 +94,4 @@ def _number(text: str, said: str) -> float:
     try:
         return float(said)
     except ValueError:
-        raise ScoresError(f"{text!r} compares with {said!r}, which is no number") from None
+        raise FilterError(f"{text!r} compares with {said!r}, which is no number") from None

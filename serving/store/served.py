@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+from concurrent.futures import Future
 from contextlib import suppress
 
 from features.errors import ScoresError
@@ -34,6 +35,7 @@ class Served:
         self._opening = threading.Lock()
         self._batch: Batch | None = None
         self._followed: str | None = None
+        self._spoilt: ScoresError | None = None
         self._looked, self._again = -float("inf"), float("inf")
 
     @property
@@ -77,7 +79,7 @@ class Served:
         return name != self._followed or time.monotonic() >= self._again
 
     def _current(self) -> Batch:
-        self._followed, self._again = None, float("inf")
+        self._followed, self._spoilt, self._again = None, None, float("inf")
         try:
             self._followed = self.store.current_id()
             return self.store.open(self._followed)
@@ -94,31 +96,40 @@ class Served:
             return before
 
     def _first(self) -> Batch:
+        if self._spoilt is not None and not self._moved():
+            return self._newest_intact(self._spoilt)
         try:
             batch = self._current()
         except ScoresError as error:
             return self._newest_intact(error)
-        compared, spoilt = threading.Event(), list[ScoresError]()
-        asked = (batch, compared, spoilt)
-        threading.Thread(target=self._compare, args=asked, name="checksums", daemon=True).start()
-        compared.wait(self.prompt)
-        return self._newest_intact(spoilt[0]) if spoilt else batch
-
-    def _compare(self, batch: Batch, compared: threading.Event, spoilt: list[ScoresError]) -> None:
-        """Compare all checksums of the first batch, and serve another if one differs."""
+        compared: Future[Batch] = Future()
+        threading.Thread(target=self._compare, args=(batch, compared), name="checksums", daemon=True).start()
         try:
-            batch.verify()
+            return compared.result(self.prompt)
+        except TimeoutError:
+            return batch
         except ScoresError as error:
-            spoilt.append(error)
-            self._again = time.monotonic() + RETRY
-        compared.set()
-        if spoilt:
+            self._spoilt, self._again = error, time.monotonic() + RETRY
+            return self._newest_intact(error)
+
+    def _compare(self, batch: Batch, compared: "Future[Batch]") -> None:
+        """Compare all checksums of the first batch; if one differs after it was answered from, another takes its place."""
+        try:
+            compared.set_result(batch.verify())
+            return
+        except ScoresError as spoilt:
+            error = spoilt
+            compared.set_exception(spoilt)
+        with self._opening:
+            answered = self._batch is batch
+        if answered:
+            instead = None
+            with suppress(ScoresError):
+                instead = self._newest_intact(error)
             with self._opening:
-                # Whoever waited has taken another already.
+                # Meanwhile a new one may have come.
                 if self._batch is batch:
-                    self._batch = None
-                    with suppress(ScoresError):
-                        self._batch = self._newest_intact(spoilt[0])
+                    self._batch, self._spoilt, self._again = instead, error, time.monotonic() + RETRY
 
     def _newest_intact(self, error: ScoresError) -> Batch:
         for manifest in self.store.batches():

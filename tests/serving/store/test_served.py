@@ -1,17 +1,23 @@
 import errno
+import hashlib
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
 
 import numpy as np
 import pytest
 
-from features.errors import ScoresError
+from features.errors import ScoresError, SpoiltScoresError
+from serving.access.principal import LOCAL
+from serving.lists.pages import Pages
+from serving.lists.scope import seen
 from serving.store.batch import Batch
+from serving.store.checked import Checked
 from serving.store.manifest import Manifest
 from serving.store.schemas import BLOCKS, EXCHANGE, SERVING
 from serving.store.score_store import ScoreStore
@@ -85,6 +91,41 @@ def test_a_large_first_batch_is_answered_from_while_it_is_compared(
     assert f"batch {whole.batch} is served instead" in caplog.text
 
 
+@pytest.mark.parametrize("asked", ["scope", "consent", "has"])
+def test_what_is_spoilt_is_not_taken_for_what_nobody_has(
+    tmp_path: Path, asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or people who withdrew consent would be contacted, and an operator's list be short without a word."""
+    for module in ("checked", "files"):
+        monkeypatch.setattr(f"serving.store.{module}.BLOCK", 8)
+    store = write_random(tmp_path, users=300)
+    column, array = ("attribute_consent_sms", "codes") if asked == "consent" else ("attribute_tier", "labels")
+    place = columns_of(tmp_path / store.current().batch / "index.arrow", f"{array}:{column}")
+    batch = store.open()
+    assert asked_of(batch, asked)
+    path = tmp_path / store.current().batch / "index.arrow"
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+    batch = store.open()
+    with pytest.raises(SpoiltScoresError, match=r"index.arrow is missing or does not match its checksum"):
+        asked_of(batch, asked)
+
+
+def asked_of(batch: Batch, asked: str) -> object:
+    if asked == "consent":
+        return Pages._reachable(batch, "sms") is not None
+    if asked == "has":
+        return batch.has("attribute_tier", "gold")
+    return seen(batch, replace(LOCAL, row_scope={"attribute_tier": ("gold",)})).any()
+
+
+def columns_of(path: Path, name: str) -> int:
+    """Where the values of an array begin."""
+    with path.open("rb") as file:
+        checked = Checked(file, hashlib.sha256(path.read_bytes()).digest())
+        return checked._places(checked.table[name])[-1][0]
+
+
 def test_a_first_batch_that_turns_out_spoilt_without_another_is_reported(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -95,8 +136,14 @@ def test_a_first_batch_that_turns_out_spoilt_without_another_is_reported(
     served = Served(store, prompt=0.01)
     assert served.batch.json(np.array([0])).startswith(b'[{"user_id":"a"')
     go_on.set()
-    wait_for(lambda: "ties.parquet is missing or does not match its checksum" in caplog.text)
-    assert "there is no other to serve" in caplog.text
+    wait_for(lambda: "there is no other to serve" in caplog.text)
+    assert "ties.parquet is missing or does not match its checksum" in caplog.text
+    wait_for(lambda: served._batch is None)
+    # Known to be spoilt, it is not answered from again.
+    monkeypatch.setattr(Batch, "verify", lambda batch: pytest.fail(f"{batch.manifest.batch} is compared again"))
+    for _ in range(3):
+        with pytest.raises(ScoresError, match=r"ties.parquet is missing or does not match its checksum"):
+            _ = served.batch
 
 
 def test_without_one_whole_batch_there_is_nothing_to_serve(tmp_path: Path) -> None:
