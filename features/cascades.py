@@ -6,7 +6,7 @@ from datetime import datetime
 import ibis
 import ibis.expr.types as ir
 
-from features.engine import Engine
+from features.engine import Engine, rows_in
 from features.ledger import named_responses, with_subject
 from features.snapshot import Snapshot
 
@@ -162,7 +162,7 @@ def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH, most: int =
     fresh = reached
     brings = links.group_by(giver="parent").agg(onward=links.count())
     for level in range(2, depth + 1):
-        if _rows(reached, engine) + _ways(fresh, brings, engine) > most:
+        if rows_in(reached, engine) + _ways(fresh, brings, engine) > most:
             break
         # A link made before the arrival leads to somebody who was there without it.
         steps = fresh.join(onward, [fresh.member == onward.member, fresh.since <= onward.then])
@@ -179,13 +179,9 @@ def descendants(links: ir.Table, engine: Engine, depth: int = DEPTH, most: int =
         grown = engine.materialise(both.group_by("root", "member").agg(level=both.level.min(), since=both.since.min()))
         engine.release(*({reached.get_name(): reached, last.get_name(): last}.values()))
         reached = grown
-        if not _rows(fresh, engine):
+        if not rows_in(fresh, engine):
             break
     return reached
-
-
-def _rows(table: ir.Table, engine: Engine) -> int:
-    return int(engine.to_arrow(table.aggregate(rows=table.count()))["rows"][0].as_py())
 
 
 def _ways(fresh: ir.Table, brings: ir.Table, engine: Engine) -> int:

@@ -46,6 +46,12 @@ class Engine(Protocol):
         ...
 
 
+def rows_in(table: ir.Table, engine: Engine) -> int:
+    """How many rows a table has."""
+    count: int = engine.to_arrow(table.aggregate(rows=table.count()))["rows"][0].as_py()
+    return count
+
+
 class DuckDB:
     """The embedded default. Spills to disk when ``memory_limit`` (such as ``"6GB"``) is reached."""
 

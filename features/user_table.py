@@ -8,7 +8,7 @@ import ibis.expr.types as ir
 from features.blocks.all import ALL_BLOCKS
 from features.blocks.block import Feature, Scope
 from features.blocks.neighbours import SIDES, neighbour_features, neighbour_table
-from features.engine import Engine
+from features.engine import Engine, rows_in
 from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
 from features.tie_table import build_tie_table, tie_features
@@ -80,8 +80,7 @@ def _joined(
     """``table`` left joined with ``parts`` on user_id, in place of all of these; counts of users whom a part does not list
     are 0."""
     counts = {column for feature in features if feature.dtype == "int64" for column in feature.columns(windows)}
-    users: int = engine.to_arrow(table.aggregate(users=table.count()))["users"][0].as_py()
-    for some in _groups(parts, CELLS_AT_ONCE // max(users, 1)):
+    for some in _groups(parts, CELLS_AT_ONCE // max(rows_in(table, engine), 1)):
         joined = engine.materialise(_left_joined(table, some, counts))
         engine.release(table, *some)
         table = joined

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.engine import Engine
+from features.engine import Engine, rows_in
 from features.labels import churn_population
 from features.lookback import since_lookback
 from features.snapshot import Snapshot
@@ -98,7 +98,7 @@ def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, places: ir.Ta
     """places: (user_id, place) of the users of the matrix."""
     influencers = places.rename(influencer_id="user_id", influencer="place")
     acted = table.join(influencers, "influencer_id").left_join(places, "user_id")
-    size = _rows(acted, engine)
+    size = rows_in(acted, engine)
     ends = np.empty((2, size), np.int64)
     x, ids, start = roomy((size, len(columns))), [], 0
     floats = {column: acted[column].cast("float32") for column in columns}
@@ -120,7 +120,7 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
     subjects = engine.to_arrow(taken.select("subject").distinct().order_by("subject"))
     codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
     known = taken.join(places, "user_id").join(codes, "subject").select("place", "code", "age")
-    size, start = _rows(known, engine), 0
+    size, start = rows_in(known, engine), 0
     ends, age = np.empty((2, size), np.int64), np.empty(size)
     with closing(engine.stream(known.order_by(["place", "code"]))) as parts:
         for rows in parts:
@@ -128,11 +128,6 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
             ends[0, some], ends[1, some], age[some] = rows["place"], rows["code"], rows["age"]
     engine.release(codes)
     return Purchases(ends[0], ends[1], age)
-
-
-def _rows(table: ir.Table, engine: Engine) -> int:
-    count: int = engine.to_arrow(table.aggregate(rows=table.count()))["rows"][0].as_py()
-    return count
 
 
 def place_among(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Places:

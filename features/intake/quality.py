@@ -7,12 +7,12 @@ from datetime import datetime
 from typing import Protocol
 
 import ibis
-import ibis.expr.types as ir
 from rich.console import Console
 from rich.table import Column
 from rich.table import Table as Grid
 
 from features.dataset import Severity
+from features.engine import rows_in
 from features.intake.checks import user_ids
 from features.intake.validate import Checked, Finding
 from features.schema import TABLES
@@ -121,19 +121,15 @@ def _people(tables: Tables, checked: Mapping[str, Checked]) -> tuple[int, int, t
     if "users" in checked:
         parts.append(checked["users"].rows.select("user_id"))
     everybody = engine.materialise(ibis.union(*parts, distinct=True) if len(parts) > 1 else parts[0])
-    users = _number(tables, everybody)
+    users = rows_in(everybody, engine)
     if "ties" not in checked:
         return users, 0, ()
     ties = tables.tables["ties"]
     ends = ibis.union(ties.select("user_id"), ties.select(user_id=ties.influencer_id), distinct=True)
-    tied = _number(tables, everybody.semi_join(ends, "user_id"))
+    tied = rows_in(everybody.semi_join(ends, "user_id"), engine)
     degrees = ties.group_by("influencer_id").agg(followers=ties.user_id.nunique())
     top = degrees.order_by(ibis.desc("followers"), "influencer_id").limit(HUBS)
     return users, tied, tuple((row["influencer_id"], row["followers"]) for row in engine.to_arrow(top).to_pylist())
-
-
-def _number(tables: Tables, rows: ir.Table) -> int:
-    return int(tables.engine.to_arrow(rows.aggregate(rows=rows.count())).column("rows")[0].as_py())
 
 
 def _lacking(tables: Tables, block: NeedsTables) -> tuple[str, ...]:

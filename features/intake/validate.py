@@ -15,7 +15,7 @@ import ibis
 import ibis.expr.types as ir
 
 from features.dataset import Dataset, Defect, Severity
-from features.engine import Engine
+from features.engine import Engine, rows_in
 from features.errors import ValidationError
 from features.intake.checks import NOTES, Check, repeat_checks, row_checks
 from features.intake.landing import Landed
@@ -161,7 +161,7 @@ class Validator:
             path = self._scratch / f"{name}-kept.parquet"
             self._engine.write_parquet(kept_rows, path)
             kept_rows = self._engine.read_parquet(path)
-        kept = self._count(kept_rows)
+        kept = rows_in(kept_rows, self._engine)
         set_aside = self._put_aside(name, bad)
         if rows != kept + set_aside or (rows != landed.rows and not distinct):
             raise ValidationError(
@@ -218,9 +218,6 @@ class Validator:
         first = bad.select(row=bad[ROW], value=check.shown(bad)).order_by("row", "value").limit(EXAMPLES)
         return tuple(Example(**row) for row in self._engine.to_arrow(first).to_pylist())
 
-    def _count(self, table: ir.Table) -> int:
-        return int(self._engine.to_arrow(table.aggregate(rows=table.count())).column("rows")[0].as_py())
-
     def _put_aside(self, name: str, parts: Sequence[ir.Table]) -> int:
         """Write the rows set aside, replacing those of an earlier run; how many they are."""
         if self._quarantine:
@@ -232,4 +229,4 @@ class Validator:
         rows = ibis.union(*parts) if len(parts) > 1 else parts[0]
         if self._quarantine:
             self._engine.write_parquet(rows, path)
-        return self._count(rows)
+        return rows_in(rows, self._engine)

@@ -31,12 +31,12 @@ from training.frame import Frame, Purchases, Ties
 from training.gnn import Gnn, Network, Scaling, carried_columns
 from training.graph import build_graph, paths
 from training.hybrid import Hybrid
-from training.matrix import Matrix
+from training.matrix import CELLS_AT_ONCE, Matrix
 from training.ranker import TWEEDIE, Ranker
 from training.roomy import let_go, roomy
 from training.settings import TrainSettings
 from training.stack import Stack
-from training.tie_model import CELLS_AT_ONCE, END_BLOCKS, TieModel
+from training.tie_model import END_BLOCKS, TieModel
 
 USERS = 1_000_000
 EACH = 4
