@@ -39,7 +39,8 @@ class Checked:
     def __init__(self, file: BinaryIO, digests: bytes, block: int | None = None) -> None:
         self.file = file
         self.size = file.seek(0, 2)
-        self.mapped = pa.py_buffer(map_file(file))
+        # An empty file cannot be mapped.
+        self.mapped = pa.py_buffer(mmap.mmap(file.fileno(), self.size, access=mmap.ACCESS_READ) if self.size else b"")
         """The whole content, which the system reads from disk as it is touched; what was required of it is intact."""
         self._block = max(self.size, 1) if block is None else block
         self._digests = [digests[start : start + DIGEST] for start in range(0, len(digests), DIGEST)]
@@ -119,10 +120,3 @@ class Checked:
 def spoilt(path: str | Path) -> SpoiltScoresError:
     """What is raised of a file that is not as it was written."""
     return SpoiltScoresError(f"{path} is missing or does not match its checksum; score again with `koc score`")
-
-
-def map_file(file: BinaryIO, most: int | None = None) -> mmap.mmap | bytes:
-    """The first ``most`` bytes of a file, by default all; an empty file cannot be mapped."""
-    size = file.seek(0, 2)
-    size = size if most is None else min(size, most)
-    return mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ) if size else b""

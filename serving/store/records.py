@@ -9,14 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from serving.store.checked import Checked, map_file
+from serving.store.checked import Checked
 
 BYTES = pa.large_binary()
 CHUNK = 65_536
 """Rows encoded at a time."""
 
 MAPPED = 64 << 20
-"""Bytes mapped into memory, from the best user on; the few asked for beyond are read from the file, since touching the
+"""Bytes read through the mapping, from the best user on; the few asked for beyond are read from the file, since touching the
 whole of it would hold as much memory as it is long."""
 
 
@@ -43,7 +43,7 @@ class Records:
 
     def __init__(self, file: Checked, starts: NDArray[np.int64]) -> None:
         self._file, self._starts = file, starts
-        self._top = map_file(file.file, MAPPED)
+        self._top = memoryview(file.mapped)[:MAPPED]
 
     def array(self, rows: NDArray[np.int64]) -> bytes:
         """A JSON array of the objects of ``rows``, in their order.
