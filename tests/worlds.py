@@ -12,6 +12,7 @@ from features.dataset import Dataset, TableSource, TimeSettings
 from features.engine import DuckDB, Engine
 from features.schema import TABLES
 from features.tables import Tables, complete
+from features.user_table import UserTable
 
 Rows = Sequence[Mapping[str, Any]]
 
@@ -64,3 +65,12 @@ def rows_of(tables_engine: Tables, expression: Any, *by: str) -> pd.DataFrame:
     """The rows of an expression in memory, sorted by ``by``."""
     frame = tables_engine.engine.to_arrow(expression).to_pandas()
     return frame.sort_values(list(by)).reset_index(drop=True) if by else frame
+
+
+def user_rows(built: UserTable, engine: Engine) -> pd.DataFrame:
+    """All parts of a user table side by side, sorted by user; they can be told once."""
+    rows = [engine.to_arrow(built.users.order_by("user_id")).to_pandas().set_index("user_id")]
+    for part in built.parts:
+        told = engine.to_arrow(part).to_pandas().set_index("user_id").reindex(rows[0].index)
+        rows.append(told.assign(**{name: told[name].fillna(0).astype("int64") for name in told if name in built.counts}))
+    return pd.concat(rows, axis=1).reset_index()

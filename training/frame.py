@@ -15,7 +15,7 @@ from features.labels import churn_population
 from features.lookback import since_lookback
 from features.snapshot import Snapshot
 from features.user_table import UserTable
-from training.matrix import Floats, Matrix, Places, among, to_matrix
+from training.matrix import Floats, Matrix, Places, among, places_of, to_matrix
 from training.roomy import let_go, roomy
 
 
@@ -79,9 +79,8 @@ class Frame:
 def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
     """Read the user table and tie table of ``snapshot`` into memory, in an order that depends on ids only."""
     engine = snapshot.engine
-    matrix = to_matrix(table, engine)
-    users = pa.array(matrix.users, pa.string())
-    places = engine.from_arrow(pa.table({"user_id": users, "place": np.arange(len(users))}))
+    users, places = places_of(table, engine)
+    matrix = to_matrix(table, engine, users, places)
     bought = None
     if snapshot.has("orders", "item_id"):
         taken = since_lookback(snapshot, snapshot["adoptions"], "last_at")
@@ -90,7 +89,7 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
     engine.release(places)
     buyers = np.zeros(len(users), dtype=bool)
     if "orders" in snapshot:
-        buyers = among(matrix.users, churn_population(snapshot), engine)
+        buyers = among(users, churn_population(snapshot), engine)
     return Frame(matrix, ties, bought, buyers, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
 
 

@@ -1,6 +1,7 @@
-"""A user table in memory: ids and a float matrix, sorted by user."""
+"""Features of users as a float matrix, sorted by user, and their ids."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 import ibis.expr.types as ir
@@ -67,20 +68,28 @@ class Matrix:
         return column in self.columns
 
 
-def to_matrix(table: UserTable, engine: Engine) -> Matrix:
-    """Read a user table into memory, sorted by user so that nothing depends on the order of rows."""
+def places_of(table: UserTable, engine: Engine) -> tuple[npt.NDArray[np.object_], ir.Table]:
+    """The users of a table, (N,) ids ascending, and (user_id, place) of them in the engine, held until it is released."""
+    users = engine.to_arrow(table.users.select("user_id").order_by("user_id"))
+    return _ids(users["user_id"]), engine.from_arrow(users.append_column("place", pa.array(np.arange(len(users)))))
+
+
+def to_matrix(table: UserTable, engine: Engine, users: npt.NDArray[np.object_], places: ir.Table) -> Matrix:
+    """Read all parts of a user table, each as it is computed; users, places: see `places_of`."""
     columns = tuple(column for names in table.columns.values() for column in names)
-    users = _ids(engine.to_arrow(table.table.select("user_id").order_by("user_id"))["user_id"])
     x = roomy((len(columns), len(users))).T
-    # A few columns of a large table at a time, so that its rows are never all in memory twice.
-    width = max(1, CELLS_AT_ONCE // max(1, len(users)))
-    for start in range(0, len(columns), width):
-        some = columns[start : start + width]
-        floats = {column: table.table[column].cast("float32") for column in some}
-        rows = engine.to_arrow(table.table.select("user_id", **floats).order_by("user_id"))
-        for index, column in enumerate(some, start):
-            x[:, index] = rows[column].to_numpy()
-    let_go(x)
+    for part in table.parts:
+        told = [column for column in part.columns if column != "user_id"]
+        at = [columns.index(column) for column in told]
+        for column, index in zip(told, at, strict=True):
+            x[:, index] = 0 if column in table.counts else np.nan
+        floats = {column: part[column].cast("float32") for column in told}
+        with closing(engine.stream(part.join(places, "user_id").select("place", **floats))) as batches:
+            for rows in batches:
+                place = rows["place"].to_numpy()
+                for column, index in zip(told, at, strict=True):
+                    x[place, index] = rows[column].to_numpy(zero_copy_only=False)
+        let_go(x)
     return Matrix(users, x, columns, table.columns)
 
 

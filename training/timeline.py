@@ -91,7 +91,7 @@ class Timeline:
             snapshot, engine = self.snapshot(as_of), self.tables.engine
             table = build_user_table(snapshot, lambda block: self.progress(f"{as_of:%Y-%m-%d}: {block}"))
             self._frames[as_of] = build_frame(table, snapshot)
-            engine.release(table.table, table.ties)
+            engine.release(table.users, table.ties)
         return self._frames[as_of]
 
     def matrix(self, as_of: datetime) -> Matrix:

@@ -85,11 +85,9 @@ def tables_to_frame(folder: Path, users: int, memory: str) -> Generator[Cost, No
     yield clock.cost("ledger", users, SCAN, floor)
     clock = Clock()
     table = build_user_table(with_chains(snapshot))
-    yield clock.cost("snapshot and features", users, SCAN, floor)
-    clock = Clock()
     frame = build_frame(table, snapshot)
-    yield clock.cost("frame in memory", users)
-    engine.release(table.table, table.ties)
+    yield clock.cost("features into a frame", users, SCAN, floor)
+    engine.release(table.users, table.ties)
     return frame, Timeline(tables, _frames={as_of: frame}).labels(as_of)
 
 

@@ -32,7 +32,7 @@ from features.user_table import build_user_table
 from tests.paths import REPO
 from training.crossfit import people_in_groups
 from training.frame import build_frame
-from training.matrix import values_of
+from training.matrix import Floats, values_of
 from training.ranker import Ranker, fit_ranker
 from training.settings import TrainSettings
 
@@ -64,7 +64,7 @@ def built(dataset_file: Path, root: Path, model: Path) -> dict[str, Any]:
     assert run.returncode == 0, run.stderr
     report: dict[str, Any] = json.loads(run.stdout.splitlines()[-1])
     print(f"{root.name}: {report['users']:,} users x {len(report['columns']) - 2} features")
-    print(f"  user table {report['table_seconds']:.0f} s, with intake and scores {report['seconds']:.0f} s", end="")
+    print(f"  frame {report['frame_seconds']:.0f} s, with intake and scores {report['seconds']:.0f} s", end="")
     print(f", peak {report['peak_gb']:.1f} GB")
     return report
 
@@ -76,13 +76,9 @@ def main(dataset_file: Path, root: Path, model: Path) -> None:
     as_of, engine = tables.dataset.time.test_dates[-2], tables.engine
     opened = time.monotonic()
     snapshot = prepare(take_snapshot(tables, as_of))
-    features = build_user_table(snapshot)
-    table_seconds = time.monotonic() - opened
-    rows = engine.to_arrow(features.table)
-    rows = rows.take(pc.sort_indices(rows["user_id"]))
-    digests = {name: digest(rows[name]) for name in rows.column_names}
-    frame = build_frame(features, snapshot)
-    matrix = frame.matrix
+    frame = build_frame(build_user_table(snapshot), snapshot)
+    frame_seconds, matrix = time.monotonic() - opened, frame.matrix
+    digests = {name: digest(matrix.column(name)) for name in matrix.columns}
     if not model.exists():
         labels = influence_labels(snapshot, as_of - tables.dataset.time.horizon)
         influence = values_of(labels, engine, matrix.users, ["influence"])["influence"]
@@ -92,25 +88,19 @@ def main(dataset_file: Path, root: Path, model: Path) -> None:
     booster = lightgbm.Booster(model_file=model)
     scores = Ranker(matrix.columns, [booster]).margin(frame)
     report = {
-        "columns": digests | {"score": hashlib.sha256(scores.tobytes()).hexdigest()},
+        "columns": {"user_id": digest("\n".join(matrix.users)), **digests, "score": digest(scores)},
         "users": len(matrix.users),
         "seconds": time.monotonic() - begin,
-        "table_seconds": table_seconds,
+        "frame_seconds": frame_seconds,
         "peak_gb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024**2,
     }
     assert np.unique(scores).size > 20, "a model that tells nobody apart shows nothing"
     print(json.dumps(report))
 
 
-def digest(column: pa.ChunkedArray) -> str:
-    """Of which rows are null and of the bits of the others."""
-    values = pc.fill_null(column, "" if pa.types.is_string(column.type) else 0)
-    found = hashlib.sha256(pc.is_null(column).to_numpy().tobytes())
-    if pa.types.is_string(column.type):
-        found.update("\n".join(values.to_pylist()).encode())
-    else:
-        found.update(values.to_numpy().tobytes())
-    return found.hexdigest()
+def digest(of: str | Floats) -> str:
+    """Of text, or of the bits of numbers."""
+    return hashlib.sha256(of.encode() if isinstance(of, str) else of.tobytes()).hexdigest()
 
 
 def tell_again(market: Path, later: Path, dataset: Dataset) -> None:

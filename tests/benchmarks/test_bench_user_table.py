@@ -20,7 +20,7 @@ from features.intake.open_tables import open_tables
 from features.prepare import prepare
 from features.snapshot import take_snapshot
 from features.user_table import build_user_table
-from training.matrix import to_matrix
+from training.matrix import places_of, to_matrix
 
 begin = time.monotonic()
 def tell(step):
@@ -33,7 +33,7 @@ opened = time.monotonic()
 table = build_user_table(prepare(take_snapshot(tables, dataset.time.test_dates[-1])), tell)
 built = time.monotonic()
 tell("matrix in memory")
-matrix = to_matrix(table, tables.engine)
+matrix = to_matrix(table, tables.engine, *places_of(table, tables.engine))
 tell(f"{matrix.x.shape[0]:,} users x {matrix.x.shape[1]} features")
 print(built - opened, time.monotonic() - begin)
 """

@@ -24,13 +24,13 @@ def test_the_page_in_docs_is_the_generated_one() -> None:
 
 
 def test_every_column_is_listed_once_and_every_line_is_a_column_in_their_order() -> None:
-    _, built = full_user_table()
+    _, built, rows = full_user_table()
     users, ties = (
         [name.replace("{w}", w) for name in names for w in (WINDOWS if "{w}" in name else ("",))] for names in listed()
     )
     assert len(users) == len(set(users))
     assert len(ties) == len(set(ties))
-    assert users == [column for column in built.table.columns if column != "user_id"]
+    assert users == [column for column in rows.columns if column != "user_id"]
     assert ["user_id", "influencer_id", *ties] == list(built.ties.columns)
     assert tuple(ties) == built.tie_columns
 

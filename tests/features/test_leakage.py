@@ -19,8 +19,9 @@ from features.schema import TABLES
 from features.snapshot import Snapshot, take_snapshot
 from features.structure import structure_of
 from features.tables import Tables
-from features.user_table import UserTable, build_user_table
+from features.user_table import build_user_table
 from tests.features.random_world import AS_OF, Rows, as_tables, known, later, random_rows, shuffled
+from tests.worlds import user_rows
 from training.crossfit import people_in_groups
 from training.frame import Frame, build_frame
 from training.matrix import values_of
@@ -37,17 +38,20 @@ class Known:
     """All that a model sees at the date."""
 
     snapshot: Snapshot
-    features: UserTable
+    features: ir.Table
+    ties: ir.Table
     labels: ir.Table
 
     @property
     def frame(self) -> Frame:
-        return build_frame(self.features, self.snapshot)
+        return build_frame(build_user_table(self.snapshot), self.snapshot)
 
 
 def known_at_date(tables: Tables) -> Known:
     snapshot = prepare(take_snapshot(tables, AS_OF))
-    return Known(snapshot, build_user_table(snapshot), influence_labels(snapshot, AS_OF - HORIZON))
+    built = build_user_table(snapshot)
+    features = ENGINE.from_arrow(pa.Table.from_pandas(user_rows(built, ENGINE)))
+    return Known(snapshot, features, built.ties, influence_labels(snapshot, AS_OF - HORIZON))
 
 
 def column_bytes(expression: ir.Table) -> Mapping[str, tuple[bytes, bytes]]:
@@ -104,8 +108,8 @@ def test_later_rows_and_the_order_of_rows_change_no_bit(ranker: Ranker, world_se
     then = known_at_date(as_tables(shuffled(later(rows, AS_OF, seed), seed), ENGINE, horizon=HORIZON, credit="category"))
     assert changed(now.snapshot["ledger"], then.snapshot["ledger"]) == []
     assert changed(now.labels, then.labels) == []
-    assert changed(now.features.table, then.features.table) == []
-    assert changed(now.features.ties, then.features.ties) == []
+    assert changed(now.features, then.features) == []
+    assert changed(now.ties, then.ties) == []
     assert scores(ranker, now) == scores(ranker, then)
 
 

@@ -286,7 +286,7 @@ def test_a_block_gives_a_row_for_a_tie_and_the_columns_that_it_lists(block: Bloc
 
 
 def test_every_tie_of_the_full_world_has_a_strength() -> None:
-    tables, built = full_user_table()
+    tables, built, _ = full_user_table()
     found = keyed(tables.engine.to_arrow(built.ties))
     strengths = [row["strength"] for row in found.values()]
     assert all(math.isfinite(strength) and strength >= 1 for strength in strengths)

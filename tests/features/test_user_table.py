@@ -13,7 +13,7 @@ from features.snapshot import take_snapshot
 from features.tables import Tables
 from features.user_table import UserTable, build_user_table
 from tests.features.blocks.full_world import AS_OF, EMPTY_HANDED, full_user_table
-from tests.worlds import day, rows_of, world
+from tests.worlds import day, user_rows, world
 
 WINDOWS = dict.fromkeys(("3d", "10d", "20d"))
 GRAPH = {feature.name for block in ALL_BLOCKS if block.scope == "graph" for feature in block.features}
@@ -26,7 +26,7 @@ def engine() -> DuckDB:
 
 def table_of(tables: Tables) -> tuple[pd.DataFrame, UserTable]:
     built = build_user_table(prepare(take_snapshot(tables, AS_OF)))
-    return tables.engine.to_arrow(built.table).to_pandas().set_index("user_id").sort_index(), built
+    return user_rows(built, tables.engine).set_index("user_id"), built
 
 
 @pytest.fixture(scope="module")
@@ -56,15 +56,6 @@ def small(shop: Tables) -> tuple[pd.DataFrame, UserTable]:
 
 def test_users_are_those_with_an_act_before_as_of(small: tuple[pd.DataFrame, UserTable]) -> None:
     assert list(small[0].index) == ["buyer", "reader"]
-
-
-def test_features_joined_a_few_at_a_time_are_the_same(
-    shop: Tables, small: tuple[pd.DataFrame, UserTable], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("features.user_table.CELLS_AT_ONCE", 10 * len(small[0]))
-    found, built = table_of(shop)
-    assert built.columns == small[1].columns
-    pd.testing.assert_frame_equal(found, small[0])
 
 
 def test_an_unlisted_user_has_counts_of_zero_and_no_other_values(small: tuple[pd.DataFrame, UserTable]) -> None:
@@ -111,7 +102,7 @@ def test_without_ties_nobody_is_around(engine: DuckDB) -> None:
 def test_progress_names_each_block(engine: DuckDB) -> None:
     told: list[str] = []
     tables = world(engine=engine, orders=[{"user_id": "a", "ordered_at": day(39)}])
-    build_user_table(prepare(take_snapshot(tables, AS_OF)), told.append)
+    user_rows(build_user_table(prepare(take_snapshot(tables, AS_OF)), told.append), engine)
     assert told[:4] == ["ties", "activity", "lifecycle", "purchase frequency"]
 
 
@@ -122,8 +113,8 @@ def test_nobody_at_all_is_a_table_without_rows(engine: DuckDB) -> None:
 
 
 def test_the_full_world_has_every_block() -> None:
-    tables, built = full_user_table()
-    frame = rows_of(tables, built.table).set_index("user_id")
+    _, built, rows = full_user_table()
+    frame = rows.set_index("user_id")
     own = [column for block in ALL_BLOCKS if block.scope == "own" for column in block.columns(WINDOWS)]
     assert list(built.columns["own"]) == own
     assert set(built.columns["graph"]) > GRAPH

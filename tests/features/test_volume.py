@@ -13,7 +13,7 @@ from features.snapshot import take_snapshot
 from features.user_table import build_user_table
 from tests.features.blocks.by_user import shared_engine
 from tests.features.blocks.full_world import AS_OF, USERS, full_rows
-from tests.worlds import Rows, day, rows_of, world
+from tests.worlds import Rows, day, rows_of, user_rows, world
 
 HORIZON = timedelta(days=10)
 NOISY = USERS[:12]
@@ -46,12 +46,11 @@ def known(times: int) -> dict[str, pd.DataFrame]:
     labels = influence_labels(snapshot, AS_OF - HORIZON)
 
     def frame(table: ir.Table, *by: str) -> pd.DataFrame:
-        values = rows_of(tables, table, *by)
-        return values[sorted(values.columns)]
+        return rows_of(tables, table, *by).sort_index(axis=1)
 
     return {
-        "users": frame(built.table, "user_id"),
         "ties": frame(built.ties, "user_id", "influencer_id"),
+        "users": user_rows(built, tables.engine).sort_index(axis=1),
         "labels": frame(labels, "user_id"),
         "ledger": frame(snapshot["ledger"], "influencer_id", "influenced_id", "subject", "happened_at"),
     }

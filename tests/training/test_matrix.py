@@ -7,7 +7,7 @@ import pytest
 from features.blocks.block import Scope
 from features.engine import DuckDB
 from features.user_table import UserTable
-from training.matrix import Matrix, among, to_matrix, values_of
+from training.matrix import Matrix, among, places_of, to_matrix, values_of
 
 
 @pytest.fixture(scope="module")
@@ -18,18 +18,33 @@ def engine() -> DuckDB:
 @pytest.fixture(scope="module")
 def matrix(engine: DuckDB) -> Matrix:
     table = pa.table({"user_id": ["b", "c", "a"], "acts": [2, 3, 1], "gap": [None, 0.5, 0.25], "near": [20, 30, 10]})
-    return to_matrix(user_table(engine, table, {"own": ("acts", "gap"), "graph": ("near",)}), engine)
+    return matrix_of(user_table(engine, table, {"own": ("acts", "gap"), "graph": ("near",)}), engine)
 
 
 def user_table(engine: DuckDB, rows: pa.Table, columns: Mapping[Scope, tuple[str, ...]]) -> UserTable:
-    nobody = engine.from_arrow(pa.table({"user_id": pa.array([], pa.string())}))
-    return UserTable(engine.from_arrow(rows), columns, nobody, ())
+    table, nobody = engine.from_arrow(rows), engine.from_arrow(pa.table({"user_id": pa.array([], pa.string())}))
+    parts = (table.select("user_id", *names) for names in columns.values() if names)
+    return UserTable(table.select("user_id"), parts, columns, frozenset(), nobody, ())
+
+
+def matrix_of(table: UserTable, engine: DuckDB) -> Matrix:
+    return to_matrix(table, engine, *places_of(table, engine))
 
 
 def test_rows_are_sorted_by_user_and_nulls_are_nan(matrix: Matrix) -> None:
     assert matrix.users.tolist() == ["a", "b", "c"]
     assert matrix.columns == ("acts", "gap", "near")
     np.testing.assert_array_equal(matrix.x, np.array([[1, 0.25, 10], [2, np.nan, 20], [3, 0.5, 30]], np.float32))
+
+
+def test_users_whom_a_part_does_not_list_have_counts_of_0_and_people_who_are_no_users_no_row(engine: DuckDB) -> None:
+    users = engine.from_arrow(pa.table({"user_id": ["b", "a"]}))
+    acts = engine.from_arrow(pa.table({"user_id": ["b", "z"], "acts": [3, 9], "gap": [0.5, 0.25]}))
+    near = engine.from_arrow(pa.table({"user_id": ["a"], "near": [7]}))
+    columns: Mapping[Scope, tuple[str, ...]] = {"own": ("acts", "gap"), "graph": ("near",)}
+    found = matrix_of(UserTable(users, iter((acts, near)), columns, frozenset({"acts", "near"}), users, ()), engine)
+    assert found.users.tolist() == ["a", "b"]
+    np.testing.assert_array_equal(found.x, np.array([[0, np.nan, 7], [3, 0.5, 0]], np.float32))
 
 
 def test_columns_come_in_the_order_asked_for(matrix: Matrix) -> None:
@@ -56,5 +71,5 @@ def test_nobody_is_among_nobody(engine: DuckDB) -> None:
 
 def test_a_table_without_users_gives_a_matrix_without_rows(engine: DuckDB) -> None:
     table = pa.table({"user_id": pa.array([], pa.string()), "acts": pa.array([], pa.int64())})
-    empty = to_matrix(user_table(engine, table, {"own": ("acts",), "graph": ()}), engine)
+    empty = matrix_of(user_table(engine, table, {"own": ("acts",), "graph": ()}), engine)
     assert (len(empty.users), empty.x.shape) == (0, (0, 1))

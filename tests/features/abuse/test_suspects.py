@@ -9,7 +9,7 @@ from features.abuse.verdicts import merge_candidates, verdicts
 from features.prepare import prepare
 from features.snapshot import Snapshot, take_snapshot
 from features.user_table import build_user_table
-from tests.worlds import Rows, day, rows_of, world
+from tests.worlds import Rows, day, rows_of, user_rows, world
 
 AT = day(60)
 
@@ -131,7 +131,7 @@ def test_d40_new_customers_who_came_for_one_person_are_no_puppets() -> None:
     world_["orders"] = [*world_["orders"], *(row for n in range(8) for row in buys(f"p{n}", 1))]
     snapshot = prepared(**world_)
     assert named(snapshot) == {}
-    table = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+    table = user_rows(build_user_table(snapshot), snapshot.engine).set_index("user_id")
     assert table.loc["eva", "responders_all"] == 9
     # One order among the eight passes none of them for customers.
     assert set(named(prepared(**{**world_, "orders": [*puppets(8)["orders"], *buys("p0", 1)]}))) == {
@@ -143,8 +143,7 @@ def test_d40_new_customers_who_came_for_one_person_are_no_puppets() -> None:
 def test_d40_six_hundred_accounts_count_as_the_one_friend_that_is_real() -> None:
     def counted(accounts: int) -> dict[str, float]:
         snapshot = prepared(**puppets(accounts))
-        table = build_user_table(snapshot)
-        rows = rows_of(snapshot.source, table.table, "user_id").set_index("user_id")
+        rows = user_rows(build_user_table(snapshot), snapshot.engine).set_index("user_id")
         return rows.loc["eva", ["influence_all", "people_moved_all", "responders_all", "responses_all"]].to_dict()
 
     assert counted(60) == counted(0) == {
@@ -191,7 +190,7 @@ def test_d40_puppets_bring_nobody_anywhere_for_their_person() -> None:
             group_buys=[{"group_buy_id": "g", "initiator_id": "eva", "opened_at": day(14)}],
             group_buy_members=[{"group_buy_id": "g", "user_id": name, "joined_at": day(15)} for name in ("eva", *names)],
         )
-        rows = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+        rows = user_rows(build_user_table(snapshot), snapshot.engine).set_index("user_id")
         columns = ["acts_all", "influence_all", "invited_all", "group_members_brought", "chain_size_all"]
         return rows.loc["eva", columns].to_dict()
 
@@ -241,7 +240,7 @@ def test_d39_a_bot_is_told_by_its_clock_and_counts_for_nobody() -> None:
     friends = [*helps("ida", "eva", 13, 20), *helps("ida", "gus", 14)]
     snapshot = prepared(share_responses=[*clock("bot", ["eva", "gus", "kim"]), *friends])
     assert {user: row["code"] for user, row in named(snapshot).items()} == {"bot": "bot_timing"}
-    table = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+    table = user_rows(build_user_table(snapshot), snapshot.engine).set_index("user_id")
     assert table.loc["eva", ["influence_all", "responses_all", "responders_all"]].tolist() == [2_000_000, 2, 1]
     # It has a row, so that it can be named, and no influence on it is anybody's.
     assert table.loc["bot", "acts_all"] == 60
@@ -264,7 +263,7 @@ def test_d06_rules_of_help_are_three_friends_a_day_and_once_per_product() -> Non
 def test_d06_one_friend_counts_five_times_at_most() -> None:
     often = [row for n in range(40) for row in helps("ida", "eva", 1 + n)]
     snapshot = prepared(share_responses=[*often, *helps("joy", "eva", 2), *helps("joy", "gus", 2.5)])
-    table = rows_of(snapshot.source, build_user_table(snapshot).table, "user_id").set_index("user_id")
+    table = user_rows(build_user_table(snapshot), snapshot.engine).set_index("user_id")
     assert table.loc["eva", ["responses_all", "responses_each"]].tolist() == [6, 3.0]
 
 

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import ibis
+import pandas as pd
 
 from features.engine import DuckDB
 from features.prepare import prepare
@@ -14,7 +15,7 @@ from features.schema import TABLES
 from features.snapshot import take_snapshot
 from features.tables import Tables
 from features.user_table import UserTable, build_user_table
-from tests.worlds import Rows, day, world
+from tests.worlds import Rows, day, user_rows, world
 
 AS_OF = day(40)
 """Where the tests stand; some rows of the world lie at or after it, in either clock."""
@@ -212,10 +213,11 @@ def full_world(engine: DuckDB | None = None, *, settings: Mapping[str, Any] | No
 
 
 @cache
-def full_user_table() -> tuple[Tables, UserTable]:
-    """The market and its user table at ``AS_OF``, built once for all tests that read them."""
+def full_user_table() -> tuple[Tables, UserTable, pd.DataFrame]:
+    """The market, its user table at ``AS_OF`` and the rows of it, built once for all tests that read them."""
     tables = full_world(DuckDB(threads=1))
-    return tables, build_user_table(prepare(take_snapshot(tables, AS_OF)))
+    built = build_user_table(prepare(take_snapshot(tables, AS_OF)))
+    return tables, built, user_rows(built, tables.engine)
 
 
 def only(tables: Tables, wanted: Mapping[str, tuple[str, ...]]) -> Tables:
