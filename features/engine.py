@@ -24,8 +24,8 @@ class Engine(Protocol):
         """A table of the engine with the rows of ``table``."""
         ...
 
-    def materialise(self, expression: ir.Table) -> ir.Table:
-        """Compute once, so that several later expressions read the result."""
+    def materialise(self, *parts: ir.Table) -> ir.Table:
+        """Compute once, so that several later expressions read the result: the rows of one part after those of another."""
         ...
 
     def release(self, *tables: ir.Table) -> None:
@@ -73,8 +73,12 @@ class DuckDB:
     def from_arrow(self, table: pa.Table) -> ir.Table:
         return self._connection.create_table(ibis.util.gen_name("arrow"), table, temp=True)
 
-    def materialise(self, expression: ir.Table) -> ir.Table:
-        return self._connection.create_table(ibis.util.gen_name("step"), expression, temp=True)
+    def materialise(self, *parts: ir.Table) -> ir.Table:
+        first, *others = parts
+        table = self._connection.create_table(ibis.util.gen_name("step"), first, temp=True)
+        for part in others:
+            self._connection.insert(table.op().name, part)
+        return table
 
     def release(self, *tables: ir.Table) -> None:
         for table in tables:

@@ -120,10 +120,11 @@ class Spark:
         pq.write_table(table, folder / "rows.parquet", coerce_timestamps="us")
         return self._read(folder, name)
 
-    def materialise(self, expression: ir.Table) -> ir.Table:
+    def materialise(self, *parts: ir.Table) -> ir.Table:
         """Through Parquet, since Spark computes a plan anew for each reader and plans of plans outgrow its optimiser."""
         name = ibis.util.gen_name("step")
-        self._frame(expression).write.parquet(str(self._scratch / name))
+        for part in parts:
+            self._frame(part).write.mode("append").parquet(str(self._scratch / name))
         return self._read(self._scratch / name, name)
 
     def release(self, *tables: ir.Table) -> None:

@@ -9,6 +9,7 @@ from features.ledger import influence_ledger, net_amount, with_subject
 from features.local_time import to_local
 from features.schema import TABLES, Kind
 from features.snapshot import Snapshot
+from features.tie_parts import influencers_in_parts
 
 ALWAYS = "1970-01-01"
 """``since`` of a tie without a date: known before anything happened."""
@@ -81,7 +82,7 @@ def with_ledger(snapshot: Snapshot, *, hold: bool = False) -> Snapshot:
     if snapshot.has("orders", "item_id"):
         snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
     if "pairs" in snapshot and "adoptions" in snapshot:
-        snapshot = snapshot.with_tables(shared=engine.materialise(shared_adoptions(snapshot)))
+        snapshot = snapshot.with_tables(shared=engine.materialise(*shared_adoptions(snapshot)))
     return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
 
 
@@ -175,10 +176,14 @@ def adoptions(snapshot: Snapshot) -> ir.Table:
     )
 
 
-def shared_adoptions(snapshot: Snapshot) -> ir.Table:
-    """Subjects that both ends of a tie bought, in any order: ``led_at`` the influencer first, ``first_at`` the user."""
+def shared_adoptions(snapshot: Snapshot) -> list[ir.Table]:
+    """Subjects that both ends of a tie bought, in any order: ``led_at`` the influencer first, ``first_at`` the user.
+
+    In parts, see `features.tie_parts`.
+    """
     taken = snapshot["adoptions"]
     led = taken.select("subject", influencer_id="user_id", led_at="first_at")
     followed = taken.select("user_id", "subject", "item_id", "first_at", "first_amount")
     # From the follower's purchases: a hub's own thousands, once for each of its followers, took forty times as long.
-    return snapshot["pairs"].join(followed, "user_id").join(led, ["influencer_id", "subject"])
+    both = snapshot["pairs"].join(followed, "user_id").join(led, ["influencer_id", "subject"])
+    return [some.of(both) for some in influencers_in_parts(snapshot["pairs"], snapshot.engine)]

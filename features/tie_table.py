@@ -11,6 +11,7 @@ from features.blocks.ties import KINDS
 from features.ledger import WEIGHT_UNIT
 from features.prepare import ALWAYS
 from features.snapshot import Snapshot
+from features.tie_parts import EVERYBODY, Influencers
 
 ENDS = ["user_id", "influencer_id"]
 """The key of a tie: who may be influenced, and who may influence."""
@@ -193,19 +194,23 @@ TIE_BLOCKS: tuple[Block, ...] = (
 STRENGTH = Feature("strength", "float64", "-", "how strong the tie is, > 0; see `features.tie_table.tie_strength`")
 CROSSED = Feature("strength_x_open", "float64", "-", "strength x open_subjects: what a strong tie may still follow")
 
+STRENGTHS = (STRENGTH.name, CROSSED.name)
+"""Columns of the tie table that blocks of users read."""
 
-def build_tie_table(snapshot: Snapshot) -> ir.Table:
+
+def build_tie_table(snapshot: Snapshot, some: Influencers = EVERYBODY) -> ir.Table:
     """(user_id, influencer_id) and a column for each of `tie_features`, of a prepared snapshot within its lookback.
 
-    One row for each tie of the sources and for each pair in the ledger, materialised until released. Counts of pairs that
-    a block does not list are 0.
+    One row for each tie to ``some`` of the sources and for each such pair in the ledger, materialised until released. Counts
+    of pairs that a block does not list are 0.
     """
     engine, ledger, windows = snapshot.engine, snapshot["ledger"], snapshot.windows
     moved = ledger.select(user_id="influenced_id", influencer_id="influencer_id")
     both = ibis.union(snapshot["pairs"].select(*ENDS), moved) if "pairs" in snapshot else moved
+    both = some.of(both)
     ends = engine.materialise(both.group_by(*ENDS).agg(rows=both.count()).select(*ENDS))
     found = _available(snapshot)
-    parts = [engine.materialise(block_.build(snapshot).select(*ENDS, *block_.columns(windows))) for block_ in found]
+    parts = [engine.materialise(some.of(block_.build(snapshot)).select(*ENDS, *block_.columns(windows))) for block_ in found]
     joined = ends
     for number, part in enumerate(parts):
         # Keys of their own keep the joins in one chain, as in the user table.

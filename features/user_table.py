@@ -1,8 +1,10 @@
 """One row per user with every feature that the dataset allows: what models learn from and score."""
 
+from collections import deque
 from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+import ibis
 import ibis.expr.types as ir
 
 from features.blocks.all import ALL_BLOCKS
@@ -10,7 +12,8 @@ from features.blocks.block import Block, Feature, Scope
 from features.blocks.neighbours import AGGREGATED, SIDES, neighbour_features, neighbour_table
 from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
-from features.tie_table import build_tie_table, tie_features
+from features.tie_parts import EVERYBODY, influencers_in_parts
+from features.tie_table import ENDS, STRENGTHS, build_tie_table, tie_features
 
 
 @dataclass(frozen=True)
@@ -21,16 +24,16 @@ class UserTable:
     computed as they are asked for, each to be read before the next one and once. A part may list more people, and leaves out
     users of whom it knows nothing: their ``counts`` are 0, other features unknown. ``columns``: scope -> feature columns,
     ``own`` (the user's own history) and ``graph`` (the people around).
-    ``ties``: the tie table that graph features were drawn from, see `features.tie_table`; without rows where nobody is
-    known to know anybody. ``tie_columns``: its feature columns. ``users`` and ``ties`` are held until the caller releases
-    them.
+    ``ties``: the tie table that graph features are drawn from, see `features.tie_table`, in parts as well, by rising
+    influencers, to be read before ``parts``; without rows where nobody is known to know anybody. ``tie_columns``: its
+    feature columns. ``users`` is held until the caller releases it.
     """
 
     users: ir.Table
     parts: Iterator[ir.Table]
     columns: Mapping[Scope, tuple[str, ...]]
     counts: frozenset[str]
-    ties: ir.Table
+    ties: Iterator[ir.Table]
     tie_columns: tuple[str, ...]
 
 
@@ -40,8 +43,6 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     acts = snapshot["acts"]
     users = engine.materialise(acts.group_by("user_id").agg(acts_seen=acts.count()).select("user_id"))
     lately = within_lookback(snapshot)
-    progress("ties")
-    ties = build_tie_table(lately)
     blocks = [block for block in ALL_BLOCKS if block.available(lately)]
     own = [feature for block in blocks for feature in block.features]
     around = neighbour_features(own) if "pairs" in lately else ()
@@ -50,10 +51,24 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         by_scope[block.scope] += block.columns(windows)
     by_scope["graph"] += _columns(around, windows)
 
+    strengths: list[ir.Table] = []
+
+    def tie_parts() -> Iterator[ir.Table]:
+        for some in influencers_in_parts(lately["pairs"], engine) if "pairs" in lately else [EVERYBODY]:
+            progress("ties")
+            part = build_tie_table(lately, some)
+            strengths.append(engine.materialise(part.select(*ENDS, *(name for name in STRENGTHS if name in part.columns))))
+            yield part
+            engine.release(part)
+
+    ties = tie_parts()
+
     def parts() -> Iterator[ir.Table]:
-        known = yield from _own_parts(
-            lately.with_tables(tie_table=ties), blocks, users, AGGREGATED if around else (), progress
-        )
+        # Of ties that nobody asked for, too.
+        deque(ties, maxlen=0)
+        tied = lately.with_tables(tie_table=strengths[0] if len(strengths) == 1 else ibis.union(*strengths))
+        known = yield from _own_parts(tied, blocks, users, AGGREGATED if around else (), progress)
+        engine.release(*strengths)
         release_lookback(lately, snapshot)
         if around:
             progress("neighbours")

@@ -17,13 +17,10 @@ def hops_to_koc(ties: Ties, kocs: NDArray[np.bool_]) -> pa.Array:
 
     Null where no way leads to any. Ways may lead through people who have not acted yet, and who have no row.
     """
-    others = ties.follower_ids.filter(pa.array(ties.followers < 0)).dictionary_encode()
-    size = len(kocs) + len(others.dictionary)
-    followers = ties.followers.copy()
-    followers[followers < 0] = len(kocs) + others.indices.to_numpy()
+    size = len(kocs) + len(ties.strangers)
     # A node that all of them hang on turns many starts into one.
     start, first = np.flatnonzero(kocs), size
-    ends = np.concatenate([followers, start]), np.concatenate([ties.influencers, np.full(len(start), first)])
+    ends = np.concatenate([ties.followers, start]), np.concatenate([ties.influencers, np.full(len(start), first)])
     graph = coo_array((np.ones(len(ends[0]), np.int8), ends), (size + 1, size + 1)).tocsr()
     order, before = breadth_first_order(graph, first, directed=False)
     place = np.empty(size + 1, np.int64)

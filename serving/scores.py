@@ -170,10 +170,10 @@ def tie_scores(frame: Frame, said: Said) -> pa.Table:
     kept = np.arange(len(frame.ties))
     if len(kept) > MOST_TIES:
         kept = np.sort(np.argpartition(-said.follow_ups, MOST_TIES)[:MOST_TIES])
-    users = pa.array(frame.users, pa.string())
+    people = frame.people
     columns = {
-        "user_id": frame.ties.follower_ids.take(pa.array(kept)),
-        "influencer_id": users.take(pa.array(frame.ties.influencers[kept])),
+        "user_id": people.take(pa.array(frame.ties.followers[kept])),
+        "influencer_id": people.take(pa.array(frame.ties.influencers[kept])),
         "expected_follow_ups": pa.array(said.follow_ups[kept].astype(np.float32)),
         "strength": pa.array(frame.ties.select(["strength"])[kept, 0]),
     }

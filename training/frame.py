@@ -1,6 +1,6 @@
 """All that models read of one date: users with their features, the ties between them, and who bought what."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
@@ -16,21 +16,24 @@ from features.lookback import since_lookback
 from features.snapshot import Snapshot
 from features.user_table import UserTable
 from training.matrix import Floats, Matrix, Places, among, places_of, to_matrix
-from training.roomy import let_go, roomy
+from training.roomy import Rows, let_go
+
+Ends = npt.NDArray[np.int32]
+"""Places of people or subjects: of 100 M ties or purchases half of what places of 64 bits would take."""
 
 
 @dataclass(frozen=True)
 class Ties:
     """Who may follow whom, sorted by influencer, then by follower; influencers who never acted are left out.
 
-    ``followers``: (E,) row of the matrix, -1 for somebody who has not acted yet. ``follower_ids``: (E,) their ids.
-    ``influencers``: (E,) row of the matrix. ``x``: (E, T) float32, nan where unknown, `roomy`; read it by ``select``.
-    ``columns``: (T,) names; see `features.tie_table`.
+    ``followers``: (E,) row of the matrix, or from its number of rows on a place among ``strangers``: (S,) ids of those who
+    have not acted yet. ``influencers``: (E,) row of the matrix. ``x``: (E, T) float32, nan where unknown, `roomy`; read it
+    by ``select``. ``columns``: (T,) names; see `features.tie_table`.
     """
 
-    followers: Places
-    follower_ids: pa.Array
-    influencers: Places
+    followers: Ends
+    strangers: pa.Array
+    influencers: Ends
     x: npt.NDArray[np.float32]
     columns: tuple[str, ...]
 
@@ -50,8 +53,8 @@ class Purchases:
     """Who bought what, one row per user and subject: ``users`` (P,) rows of the matrix, ``subjects`` (P,) codes from 0,
     ``age_days`` (P,) from the last purchase of it to ``as_of``."""
 
-    users: Places
-    subjects: Places
+    users: Ends
+    subjects: Ends
     age_days: Floats
 
 
@@ -75,17 +78,22 @@ class Frame:
         """(N,) ids, ascending."""
         return self.matrix.users
 
+    @property
+    def people(self) -> pa.Array:
+        """(N + S,) ids of users, and behind them of the strangers to whom there are ties."""
+        return pa.concat_arrays([pa.array(self.users, pa.string()), self.ties.strangers])
+
 
 def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
-    """Read the user table and tie table of ``snapshot`` into memory, in an order that depends on ids only."""
+    """Read users and ties of ``snapshot`` into memory, in an order that depends on ids only."""
     engine = snapshot.engine
     users, places = places_of(table, engine)
+    ties = _ties(table.ties, table.tie_columns, engine, places, len(users))
     matrix = to_matrix(table, engine, users, places)
     bought = None
     if snapshot.has("orders", "item_id"):
         taken = since_lookback(snapshot, snapshot["adoptions"], "last_at")
         bought = _purchases(taken.select("user_id", "subject", age=snapshot.days_before(taken.last_at)), engine, places)
-    ties = _ties(table.ties, table.tie_columns, engine, places)
     engine.release(places)
     buyers = np.zeros(len(users), dtype=bool)
     if "orders" in snapshot:
@@ -93,24 +101,24 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
     return Frame(matrix, ties, bought, buyers, tuple(snapshot.windows), snapshot.time.horizon.total_seconds() / 86_400)
 
 
-def _ties(table: ir.Table, columns: Sequence[str], engine: Engine, places: ir.Table) -> Ties:
-    """places: (user_id, place) of the users of the matrix."""
+def _ties(parts: Iterable[ir.Table], columns: Sequence[str], engine: Engine, places: ir.Table, users: int) -> Ties:
+    """parts: by rising influencers; places: (user_id, place) of the users of the matrix, as many as ``users``."""
     influencers = places.rename(influencer_id="user_id", influencer="place")
-    acted = table.join(influencers, "influencer_id").left_join(places, "user_id")
-    size = rows_in(acted, engine)
-    ends = np.empty((2, size), np.int64)
-    x, ids, start = roomy((size, len(columns))), [], 0
-    floats = {column: acted[column].cast("float32") for column in columns}
-    told = acted.select("user_id", "influencer", follower=acted.place.fill_null(-1), **floats)
-    with closing(engine.stream(told.order_by(["influencer", "user_id"]))) as parts:
-        for rows in parts:
-            some = slice(start, start := start + len(rows))
-            ids.append(rows["user_id"])
-            ends[0, some], ends[1, some] = rows["follower"], rows["influencer"]
-            for number, column in enumerate(columns):
-                x[some, number] = rows[column].to_numpy(zero_copy_only=False)
-            let_go(x)
-    return Ties(ends[0], pa.chunked_array(ids, pa.string()).combine_chunks(), ends[1], x, tuple(columns))
+    x, followers, led, strangers = Rows(len(columns)), [], [], []
+    for part in parts:
+        acted = part.join(influencers, "influencer_id").left_join(places, "user_id")
+        floats = {column: acted[column].cast("float32") for column in columns}
+        told = acted.select("user_id", "influencer", follower=acted.place.fill_null(-1), **floats)
+        with closing(engine.stream(told.order_by(["influencer", "user_id"]))) as batches:
+            for rows in batches:
+                x.append(np.column_stack([rows[column].to_numpy(zero_copy_only=False) for column in columns]))
+                followers.append(rows["follower"].to_numpy().astype(np.int32))
+                led.append(rows["influencer"].to_numpy().astype(np.int32))
+                strangers.append(rows["user_id"].filter(pc.less(rows["follower"], 0)))
+    unknown = pa.chunked_array(strangers, pa.string()).combine_chunks().dictionary_encode()
+    ends = np.concatenate([np.empty(0, np.int32), *followers])
+    ends[ends < 0] = users + unknown.indices.to_numpy()
+    return Ties(ends, unknown.dictionary, np.concatenate([np.empty(0, np.int32), *led]), x.whole(), tuple(columns))
 
 
 def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
@@ -120,7 +128,7 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
     codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
     known = taken.join(places, "user_id").join(codes, "subject").select("place", "code", "age")
     size, start = rows_in(known, engine), 0
-    ends, age = np.empty((2, size), np.int64), np.empty(size)
+    ends, age = np.empty((2, size), np.int32), np.empty(size)
     with closing(engine.stream(known.order_by(["place", "code"]))) as parts:
         for rows in parts:
             some = slice(start, start := start + len(rows))

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from features.tie_table import KINDS_OF_TIE
-from training.frame import Frame
+from training.frame import Ends, Frame
 
 # PyTorch says both once of the first sparse matrix, in words that frighten; edges are made here, in order and in bounds.
 torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
@@ -47,7 +47,7 @@ def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
     graph["user"].num_nodes = len(frame.users)
     types = edge_types(frame, without)
     if FOLLOWERS in types:
-        known = frame.ties.followers >= 0
+        known = frame.ties.followers < len(frame.users)
         followers, influencers = frame.ties.followers[known], frame.ties.influencers[known]
         plain = "strength" in without
         weight = np.ones(len(followers), np.float32) if plain else frame.ties.select(["strength"])[known, 0]
@@ -114,14 +114,12 @@ def _of_kind(step: EdgeType, kind: str) -> EdgeType:
     return (source, f"{name}_{kind}" if kind else name, target)
 
 
-def _mean(
-    targets: npt.NDArray[np.int64], sources: npt.NDArray[np.int64], weight: npt.NDArray[np.float32], size: tuple[int, int]
-) -> torch.Tensor:
+def _mean(targets: Ends, sources: Ends, weight: npt.NDArray[np.float32], size: tuple[int, int]) -> torch.Tensor:
     """(targets, sources) sparse rows that average over sources by weight; empty for targets without any."""
     total = np.bincount(targets, weight, minlength=size[0])
     # As narrow as they may be, which PyTorch would make them in each multiplication.
     place = np.int32 if max(*size, len(targets)) < LARGE else np.int64
-    ends = targets.astype(place), sources.astype(place)
+    ends = targets.astype(place, copy=False), sources.astype(place, copy=False)
     rows = coo_array(((weight / total[targets]).astype(np.float32), ends), size).tocsr()
     mean: torch.Tensor = torch.sparse_csr_tensor(
         torch.from_numpy(rows.indptr), torch.from_numpy(rows.indices), torch.from_numpy(rows.data), size

@@ -92,7 +92,7 @@ def fingerprint(folds: Sequence[Fold]) -> str:
             digest.update(values.tobytes())
         for start in range(0, len(ties), TIES_AT_ONCE):
             digest.update(ties.select(ties.columns, slice(start, start + TIES_AT_ONCE)).tobytes())
-        digest.update("\n".join(ties.follower_ids.to_pylist()).encode())
+        digest.update("\n".join(ties.strangers.to_pylist()).encode())
         if bought := fold.frame.purchases:
             for values in (bought.users, bought.subjects, bought.age_days):
                 digest.update(values.tobytes())

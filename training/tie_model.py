@@ -164,4 +164,5 @@ def _inputs(
     ties: Ties, users: npt.NDArray[np.float32], some: npt.NDArray[np.int64], columns: Sequence[str]
 ) -> npt.NDArray[np.float32]:
     """(len(some), T + 2 F): a tie's own features, its follower's and its influencer's; users: as `_ends` gives them."""
-    return np.concatenate([ties.select(columns, some), users[ties.followers[some]], users[ties.influencers[some]]], axis=1)
+    followers = np.minimum(ties.followers[some], len(users) - 1)
+    return np.concatenate([ties.select(columns, some), users[followers], users[ties.influencers[some]]], axis=1)

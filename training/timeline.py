@@ -91,7 +91,7 @@ class Timeline:
             snapshot, engine = self.snapshot(as_of), self.tables.engine
             table = build_user_table(snapshot, lambda block: self.progress(f"{as_of:%Y-%m-%d}: {block}"))
             self._frames[as_of] = build_frame(table, snapshot)
-            engine.release(table.users, table.ties)
+            engine.release(table.users)
         return self._frames[as_of]
 
     def matrix(self, as_of: datetime) -> Matrix:
@@ -134,14 +134,13 @@ class Timeline:
         frame = self.frame(as_of)
         carried = self.tables.engine.to_arrow(tie_labels(view, as_of))
         # By id, not by row: whoever has not acted yet is in no row, and winning them counts most.
-        people = frame.ties.follower_ids.unique()
         pairs = (
-            place_among(carried["user_id"], people),
+            place_among(carried["user_id"], frame.people),
             place_among(carried["influencer_id"], pa.array(frame.users, pa.string())),
         )
         known = (pairs[0] >= 0) & (pairs[1] >= 0)
         keys, weights = (pairs[0] * len(frame.users) + pairs[1])[known], carried["follows"].to_numpy()[known]
-        wanted = place_among(frame.ties.follower_ids, people) * len(frame.users) + frame.ties.influencers
+        wanted = frame.ties.followers.astype(np.int64) * len(frame.users) + frame.ties.influencers
         found = pc.take(pa.array(weights), pc.index_in(pa.array(wanted), value_set=pa.array(keys)))
         follows: Floats = pc.fill_null(found, 0.0).to_numpy()
         return follows

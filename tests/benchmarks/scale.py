@@ -87,7 +87,7 @@ def tables_to_frame(folder: Path, users: int, memory: str) -> Generator[Cost, No
     table = build_user_table(with_chains(snapshot))
     frame = build_frame(table, snapshot)
     yield clock.cost("features into a frame", users, SCAN, floor)
-    engine.release(table.users, table.ties)
+    engine.release(table.users)
     return frame, Timeline(tables, _frames={as_of: frame}).labels(as_of)
 
 

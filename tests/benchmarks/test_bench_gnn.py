@@ -233,9 +233,11 @@ def frame_of(graph: Mapping[str, npt.NDArray[Any]]) -> Frame:
     ids = np.arange(USERS).astype(str).astype(object)
     matrix = Matrix(ids, graph["x"], COLUMNS, {"own": COLUMNS, "graph": ()})
     strength = np.ones((len(graph["followers"]), 1), np.float32)
-    # The network asks where followers are, not for their ids.
-    ties = Ties(graph["followers"], pa.nulls(len(strength), pa.string()), graph["influencers"], strength, ("strength",))
-    bought = Purchases(graph["buyers"], graph["subjects"], graph["age_days"])
+    followers, influencers, buyers, subjects = (
+        graph[name].astype(np.int32) for name in ("followers", "influencers", "buyers", "subjects")
+    )
+    ties = Ties(followers, pa.array([], pa.string()), influencers, strength, ("strength",))
+    bought = Purchases(buyers, subjects, graph["age_days"])
     return Frame(matrix, ties, bought, np.ones(USERS, bool), WINDOWS, 42.0)
 
 

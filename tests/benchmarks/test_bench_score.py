@@ -148,8 +148,8 @@ def random_frame(rng: np.random.Generator, users: int) -> Frame:
     for column, name in enumerate(COLUMNS):
         x[:, column] = rng.poisson(rng.exponential(2.0, users)) if name != "stage" else rng.integers(0, 5, users)
     # Everybody leads somebody, in the order of a frame.
-    influencers = np.repeat(np.arange(users), EACH)
-    followers = rng.integers(0, users, len(influencers))
+    influencers = np.repeat(np.arange(users, dtype=np.int32), EACH)
+    followers = rng.integers(0, users, len(influencers), np.int32)
     order = np.lexsort((followers, influencers))
     influencers, followers = influencers[order], followers[order]
     of_ties = roomy((len(influencers), len(TIE_COLUMNS)))
@@ -157,9 +157,9 @@ def random_frame(rng: np.random.Generator, users: int) -> Frame:
         of_ties[:, column] = rng.exponential(1.0, len(influencers))
     let_go(x)
     let_go(of_ties)
-    ties = Ties(followers, pa.array(ids, pa.string()).take(pa.array(followers)), influencers, of_ties, TIE_COLUMNS)
-    subjects = rng.integers(0, users // 10, users * EACH)
-    bought = Purchases(np.repeat(np.arange(users), EACH), subjects, rng.exponential(60.0, users * EACH))
+    ties = Ties(followers, pa.array([], pa.string()), influencers, of_ties, TIE_COLUMNS)
+    subjects = rng.integers(0, users // 10, users * EACH, np.int32)
+    bought = Purchases(np.repeat(np.arange(users, dtype=np.int32), EACH), subjects, rng.exponential(60.0, users * EACH))
     matrix = Matrix(ids, x, COLUMNS, {"own": OWN, "graph": AROUND})
     return Frame(matrix, ties, bought, rng.random(users) < 0.6, WINDOWS, 42.0)
 

@@ -14,11 +14,13 @@ from hypothesis import strategies as st
 
 from features.engine import DuckDB
 from features.labels import influence_labels
+from features.lookback import within_lookback
 from features.prepare import prepare
 from features.schema import TABLES
 from features.snapshot import Snapshot, take_snapshot
 from features.structure import structure_of
 from features.tables import Tables
+from features.tie_table import build_tie_table
 from features.user_table import build_user_table
 from tests.features.random_world import AS_OF, Rows, as_tables, known, later, random_rows, shuffled
 from tests.worlds import user_rows
@@ -51,7 +53,7 @@ def known_at_date(tables: Tables) -> Known:
     snapshot = prepare(take_snapshot(tables, AS_OF))
     built = build_user_table(snapshot)
     features = ENGINE.from_arrow(pa.Table.from_pandas(user_rows(built, ENGINE)))
-    return Known(snapshot, features, built.ties, influence_labels(snapshot, AS_OF - HORIZON))
+    return Known(snapshot, features, build_tie_table(within_lookback(snapshot)), influence_labels(snapshot, AS_OF - HORIZON))
 
 
 def column_bytes(expression: ir.Table) -> Mapping[str, tuple[bytes, bytes]]:

@@ -136,7 +136,8 @@ def test_features_of_users_and_ties_are_the_same(both: Both) -> None:
     for number, column in enumerate(one.matrix.columns):
         np.testing.assert_allclose(one.matrix.x[:, number], other.matrix.x[:, number], rtol=1e-6, atol=0, err_msg=column)
     assert one.ties.columns == other.ties.columns
-    assert one.ties.follower_ids.equals(other.ties.follower_ids)
+    assert one.people.equals(other.people)
+    np.testing.assert_array_equal(one.ties.followers, other.ties.followers)
     np.testing.assert_array_equal(one.ties.influencers, other.ties.influencers)
     near(one.ties.select(one.ties.columns), other.ties.select(other.ties.columns))
     np.testing.assert_array_equal(one.churn_population, other.churn_population)

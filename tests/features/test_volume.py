@@ -8,8 +8,10 @@ import pandas as pd
 import pytest
 
 from features.labels import influence_labels
+from features.lookback import within_lookback
 from features.prepare import prepare
 from features.snapshot import take_snapshot
+from features.tie_table import build_tie_table
 from features.user_table import build_user_table
 from tests.features.blocks.by_user import shared_engine
 from tests.features.blocks.full_world import AS_OF, USERS, full_rows
@@ -49,7 +51,7 @@ def known(times: int) -> dict[str, pd.DataFrame]:
         return rows_of(tables, table, *by).sort_index(axis=1)
 
     return {
-        "ties": frame(built.ties, "user_id", "influencer_id"),
+        "ties": frame(build_tie_table(within_lookback(snapshot)), "user_id", "influencer_id"),
         "users": user_rows(built, tables.engine).sort_index(axis=1),
         "labels": frame(labels, "user_id"),
         "ledger": frame(snapshot["ledger"], "influencer_id", "influenced_id", "subject", "happened_at"),

@@ -12,10 +12,10 @@ from training.timeline import Timeline
 
 def ties(users: str, *pairs: str) -> Ties:
     """Ties of (follower, influencer), one letter each; letters that are no users have not acted."""
-    followers = np.array([users.find(pair[0]) for pair in pairs], dtype=np.int64)
-    influencers = np.array([users.find(pair[1]) for pair in pairs], dtype=np.int64)
-    ids = pa.array([pair[0] for pair in pairs], pa.string())
-    return Ties(followers, ids, influencers, np.empty((len(pairs), 0), np.float32), ())
+    strangers = "".join(dict.fromkeys(pair[0] for pair in pairs if pair[0] not in users))
+    followers = np.array([(users + strangers).find(pair[0]) for pair in pairs], np.int32)
+    influencers = np.array([users.find(pair[1]) for pair in pairs], np.int32)
+    return Ties(followers, pa.array(strangers, pa.string()), influencers, np.empty((len(pairs), 0), np.float32), ())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from training.frame import Frame, Purchases, Ties, place_among
 from training.matrix import Matrix
@@ -35,11 +36,12 @@ def frame_of(
     names = tuple(dict.fromkeys(["strength", *(name for tie in rows for name in tie)]))
     names = tuple(name for name in names if name not in {"user_id", "influencer_id"})
     followers = pa.array([tie["user_id"] for tie in rows], pa.string())
+    strangers = followers.filter(pc.invert(pc.is_in(followers, value_set=ids))).unique()
     values = [[tie.get(name, 1.0 if name == "strength" else 0.0) for name in names] for tie in rows]
     known = Ties(
-        place_among(followers, ids),
-        followers,
-        place_among(pa.array([tie["influencer_id"] for tie in rows], pa.string()), ids),
+        place_among(followers, pa.concat_arrays([ids, strangers])).astype(np.int32),
+        strangers,
+        place_among(pa.array([tie["influencer_id"] for tie in rows], pa.string()), ids).astype(np.int32),
         np.array(values, np.float32).reshape(len(rows), len(names)),
         names,
     )
@@ -47,8 +49,8 @@ def frame_of(
     if bought is not None:
         subjects = pa.array(sorted({subject for _, subject, _ in bought}), pa.string())
         purchases = Purchases(
-            place_among(pa.array([user for user, _, _ in bought], pa.string()), ids),
-            place_among(pa.array([subject for _, subject, _ in bought], pa.string()), subjects),
+            place_among(pa.array([user for user, _, _ in bought], pa.string()), ids).astype(np.int32),
+            place_among(pa.array([subject for _, subject, _ in bought], pa.string()), subjects).astype(np.int32),
             np.array([age for _, _, age in bought], np.float64),
         )
     return Frame(matrix, known, purchases, np.isin(np.array(users), [*buyers]), ("10d",), horizon_days)
@@ -71,3 +73,9 @@ def random_frame(users: int, ties: int, seed: int, *, ghosts: int = 0) -> Frame:
     return frame_of(
         names, x, ties=rows, bought=[(*pair, float(rng.uniform(0.1, 30))) for pair in bought], buyers=names[: users // 2]
     )
+
+
+def follower_ids(frame: Frame) -> list[str]:
+    """(E,) who may follow, for each tie."""
+    ids: list[str] = frame.people.take(pa.array(frame.ties.followers)).to_pylist()
+    return ids

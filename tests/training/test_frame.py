@@ -1,15 +1,18 @@
 from datetime import datetime
 
+import ibis.expr.types as ir
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from features.engine import DuckDB
+from features.engine import DuckDB, Engine
 from features.prepare import prepare
 from features.snapshot import take_snapshot
 from features.tables import Tables
+from features.tie_parts import Influencers, influencers_in_parts
 from features.user_table import build_user_table
 from tests.busy import busy_rows
+from tests.training.frames import follower_ids
 from tests.worlds import day, world
 from training.frame import Frame, build_frame, place_among
 
@@ -45,8 +48,9 @@ def test_ties_are_sorted_and_know_who_has_not_acted_yet(frame: Frame) -> None:
     assert frame.users.tolist() == ["a", "b"]
     # By influencer, then by follower: nobody has seen z act, and c has not acted yet.
     assert frame.ties.influencers.tolist() == [0, 0, 1]
-    assert frame.ties.follower_ids.to_pylist() == ["b", "c", "a"]
-    assert frame.ties.followers.tolist() == [1, -1, 0]
+    assert frame.ties.followers.tolist() == [1, 2, 0]
+    assert frame.ties.strangers.to_pylist() == ["c"]
+    assert follower_ids(frame) == ["b", "c", "a"]
     assert len(frame.ties) == 3
 
 
@@ -83,7 +87,7 @@ def test_without_ties_items_or_orders_there_is_nothing_of_them() -> None:
     responses = [{"sharer_id": "a", "responder_id": "b", "responded_at": day(3)}]
     shared = frame_at(world(share_responses=responses, until=day(50), engine=ENGINE))
     # Whoever moved somebody is tied to them.
-    assert shared.ties.follower_ids.to_pylist() == ["b"]
+    assert follower_ids(shared) == ["b"]
     assert shared.ties.influencers.tolist() == [0]
     assert shared.churn_population.tolist() == [False, False]
 
@@ -91,12 +95,31 @@ def test_without_ties_items_or_orders_there_is_nothing_of_them() -> None:
 def test_nothing_depends_on_the_order_of_rows() -> None:
     rows, rng = busy_rows(), np.random.default_rng(0)
     turned = {name: [table[place] for place in rng.permutation(len(table))] for name, table in rows.items()}
-    one, other = (frame_at(world(until=day(80), engine=ENGINE, **tables), day(60)) for tables in (rows, turned))
+    assert_same(*(frame_at(world(until=day(80), engine=ENGINE, **tables), day(60)) for tables in (rows, turned)))
+
+
+def test_nothing_depends_on_the_parts_in_which_ties_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables, parts = world(until=day(80), engine=ENGINE, **busy_rows()), []
+
+    def told(ties: ir.Table, engine: Engine) -> list[Influencers]:
+        parts.append(influencers_in_parts(ties, engine))
+        return parts[-1]
+
+    whole = frame_at(tables, day(60))
+    monkeypatch.setattr("features.tie_parts.TIES_AT_ONCE", 30)
+    for reader in ("prepare", "user_table"):
+        monkeypatch.setattr(f"features.{reader}.influencers_in_parts", told)
+    assert_same(whole, frame_at(tables, day(60)))
+    assert len(parts) == 2
+    assert min(map(len, parts)) > 3
+
+
+def assert_same(one: Frame, other: Frame) -> None:
     assert len(one.ties) > 100
     assert one.purchases
     assert other.purchases
     assert one.users.tolist() == other.users.tolist()
-    assert one.ties.follower_ids.equals(other.ties.follower_ids)
+    assert one.people.equals(other.people)
     for mine, theirs in (
         (one.matrix.x, other.matrix.x),
         (one.ties.followers, other.ties.followers),

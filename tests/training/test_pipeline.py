@@ -71,9 +71,7 @@ PARTS: dict[str, Callable[[Fold], Fold]] = {
         f"ties: {part}": lambda fold, part=part: with_ties(fold, **{part: edited(getattr(fold.frame.ties, part), 7)})
         for part in ("followers", "influencers", "x")
     },
-    "ties: follower_ids": lambda fold: with_ties(
-        fold, follower_ids=pa.array([*fold.frame.ties.follower_ids.to_pylist()[:-1], "zz"])
-    ),
+    "ties: strangers": lambda fold: with_ties(fold, strangers=pa.array([*fold.frame.ties.strangers.to_pylist()[:-1], "zz"])),
     **{
         f"purchases: {part}": lambda fold, part=part: with_purchases(
             fold, **{part: edited(getattr(fold.frame.purchases, part), 7)}

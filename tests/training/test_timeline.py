@@ -5,6 +5,7 @@ import pytest
 
 from features.engine import DuckDB
 from features.errors import ImmatureLabelError
+from tests.training.frames import follower_ids
 from tests.worlds import day, world
 from training.timeline import Timeline
 
@@ -50,8 +51,8 @@ def test_the_churn_population_ordered_in_the_two_horizons_before(engine: DuckDB)
 def test_what_ties_carried_is_told_of_followers_who_had_not_acted_before(timeline: Timeline) -> None:
     ties = timeline.frame(day(22)).ties
     # Followers of a and of b: c, who had bought nothing by day 22, followed b on day 29 and is in no row of the users.
-    assert ties.follower_ids.to_pylist() == ["b", "c"]
-    assert ties.followers.tolist() == [1, -1]
+    assert ties.followers.tolist() == [1, 2]
+    assert ties.strangers.to_pylist() == ["c"]
     assert timeline.labels(day(22)).follows.tolist() == [1.0, 1.0]
 
 
@@ -64,7 +65,7 @@ def test_ties_are_matched_by_both_ends(engine: DuckDB) -> None:
     timeline = Timeline(world(orders=orders, ties=ties, until=day(50), engine=engine))
     frame, labels = timeline.frame(day(22)), timeline.labels(day(22))
     assert frame.users.tolist() == ["a", "c", "d"]
-    found = zip(frame.ties.follower_ids.to_pylist(), frame.users[frame.ties.influencers], labels.follows, strict=True)
+    found = zip(follower_ids(frame), frame.users[frame.ties.influencers], labels.follows, strict=True)
     # b had not acted: its own followers are nobody's yet.
     assert [*found] == [("b", "a", 1.0), ("c", "a", 0.0), ("d", "a", 0.0), ("a", "d", 1.0)]
     assert labels.influence.tolist() == [1.0, 0.0, 1.0]
