@@ -24,8 +24,12 @@ class Engine(Protocol):
         """A table of the engine with the rows of ``table``."""
         ...
 
-    def materialise(self, *parts: ir.Table) -> ir.Table:
-        """Compute once, so that several later expressions read the result: the rows of one part after those of another."""
+    def materialise(self, *parts: ir.Table, in_order: bool = False) -> ir.Table:
+        """Compute once, so that several later expressions read the result: the rows of one part after those of another.
+
+        in_order: join in the order that the expressions were written in, where whoever wrote them knows better than an
+        estimate which order keeps the rows few.
+        """
         ...
 
     def release(self, *tables: ir.Table) -> None:
@@ -73,11 +77,15 @@ class DuckDB:
     def from_arrow(self, table: pa.Table) -> ir.Table:
         return self._connection.create_table(ibis.util.gen_name("arrow"), table, temp=True)
 
-    def materialise(self, *parts: ir.Table) -> ir.Table:
+    def materialise(self, *parts: ir.Table, in_order: bool = False) -> ir.Table:
         first, *others = parts
-        table = self._connection.create_table(ibis.util.gen_name("step"), first, temp=True)
-        for part in others:
-            self._connection.insert(table.op().name, part)
+        self._connection.settings["disabled_optimizers"] = "join_order" if in_order else ""
+        try:
+            table = self._connection.create_table(ibis.util.gen_name("step"), first, temp=True)
+            for part in others:
+                self._connection.insert(table.op().name, part)
+        finally:
+            self._connection.settings["disabled_optimizers"] = ""
         return table
 
     def release(self, *tables: ir.Table) -> None:

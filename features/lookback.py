@@ -29,7 +29,7 @@ def within_lookback(snapshot: Snapshot) -> Snapshot:
     if "adoptions" in snapshot:
         kept = kept.with_tables(adoptions=snapshot.engine.materialise(adoptions(kept)))
     if "shared" in snapshot:
-        kept = kept.with_tables(shared=snapshot.engine.materialise(*shared_adoptions(kept)))
+        kept = kept.with_tables(shared=snapshot.engine.materialise(*shared_adoptions(kept), in_order=True))
     return with_chains(kept)
 
 

@@ -82,7 +82,7 @@ def with_ledger(snapshot: Snapshot, *, hold: bool = False) -> Snapshot:
     if snapshot.has("orders", "item_id"):
         snapshot = snapshot.with_tables(adoptions=engine.materialise(adoptions(snapshot)))
     if "pairs" in snapshot and "adoptions" in snapshot:
-        snapshot = snapshot.with_tables(shared=engine.materialise(*shared_adoptions(snapshot)))
+        snapshot = snapshot.with_tables(shared=engine.materialise(*shared_adoptions(snapshot), in_order=True))
     return snapshot.with_tables(ledger=engine.materialise(influence_ledger(snapshot)))
 
 

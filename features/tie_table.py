@@ -210,7 +210,10 @@ def build_tie_table(snapshot: Snapshot, some: Influencers = EVERYBODY) -> ir.Tab
     both = some.of(both)
     ends = engine.materialise(both.group_by(*ENDS).agg(rows=both.count()).select(*ENDS))
     found = _available(snapshot)
-    parts = [engine.materialise(some.of(block_.build(snapshot)).select(*ENDS, *block_.columns(windows))) for block_ in found]
+    parts = [
+        engine.materialise(some.of(block_.build(snapshot)).select(*ENDS, *block_.columns(windows)), in_order=True)
+        for block_ in found
+    ]
     joined = ends
     for number, part in enumerate(parts):
         # Keys of their own keep the joins in one chain, as in the user table.
