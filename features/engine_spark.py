@@ -120,7 +120,7 @@ class Spark:
         pq.write_table(table, folder / "rows.parquet", coerce_timestamps="us")
         return self._read(folder, name)
 
-    def materialise(self, *parts: ir.Table, in_order: bool = False) -> ir.Table:
+    def materialise(self, *parts: ir.Table, in_order: bool = False) -> ir.Table:  # noqa: ARG002
         """Through Parquet, since Spark computes a plan anew for each reader and plans of plans outgrow its optimiser; it
         joins in the order written, whether that is asked for or not."""
         name = ibis.util.gen_name("step")

@@ -1,6 +1,6 @@
 """The graph network: influence and churn of a user from own features and from those carried along the paths of the graph."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +10,10 @@ import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
-from torch_geometric.data import HeteroData
 
 from training.crossfit import Groups, Rows
 from training.frame import Frame
-from training.graph import build_graph
+from training.graph import build_graphs
 from training.matrix import CELLS_AT_ONCE, Floats
 from training.propagate import propagate
 from training.roomy import let_go, roomy
@@ -135,8 +134,7 @@ class Gnn:
 
     def inputs(self, frame: Frame, only: Rows | None = None) -> Inputs:
         """Of each part of the users, or of ``only`` (N,) some of them."""
-        graph = build_graph(frame, self.without)
-        return inputs(frame, graph, self.columns, self.carried, self.paths, self.hops, self.scaling, only)
+        return inputs(frame, self.without, self.columns, self.carried, self.paths, self.hops, self.scaling, only)
 
     def outputs(self, frame: Frame, groups: Groups | None = None, only: Rows | None = None) -> Floats:
         """(N, 2) log of expected influence and log-odds of churn.
@@ -203,7 +201,7 @@ def carried_columns(columns: Iterable[str], windows: Iterable[str]) -> tuple[str
 
 def inputs(
     frame: Frame,
-    graph: HeteroData,
+    without: Sequence[str],
     columns: tuple[str, ...],
     carried: tuple[str, ...],
     paths: tuple[str, ...],
@@ -219,15 +217,16 @@ def inputs(
     missing = set(range(len(paths)))
     # A few columns of a large graph at a time, since every step that longer paths go on from holds all of them.
     width = max(1, CELLS_AT_ONCE // max(1, len(frame.users)))
-    for start in range(0, len(carried), width):
-        some = carried[start : start + width]
-        places = [columns.index(column) for column in some]
-        state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(some))
-        for path, found in propagate(graph, torch.from_numpy(state), hops):
-            if path in paths:
-                far[paths.index(path), start : start + width] = found.numpy().T
-                missing.discard(paths.index(path))
-        let_go(far)
+    for graph in build_graphs(frame, without):
+        for start in range(0, len(carried), width):
+            some = carried[start : start + width]
+            places = [columns.index(column) for column in some]
+            state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(some))
+            for path, found in propagate(graph, torch.from_numpy(state), hops):
+                if path in paths:
+                    far[paths.index(path), start : start + width] = found.numpy().T
+                    missing.discard(paths.index(path))
+            let_go(far)
     far[[*missing]] = 0
     if only is not None:
         far = far[:, :, only]

@@ -10,7 +10,7 @@ from torch.nn import functional
 from training.crossfit import Groups
 from training.frame import Frame
 from training.gnn import LIMIT, Gnn, Network, Scaling, carried_columns, inputs
-from training.graph import build_graph, edge_types, kinds_of, paths
+from training.graph import edge_types, kinds_of, paths
 from training.matrix import Floats
 from training.ranker import POWER
 from training.settings import TrainSettings
@@ -59,8 +59,7 @@ def fit_gnn(
     start = 0
     # One graph at a time, read into its place: all of them and two copies of what they carry would not fit.
     for frame in frames:
-        graph = build_graph(frame, without)
-        for _, near, beyond in inputs(frame, graph, columns, carried, named, settings.hops, scaling):
+        for _, near, beyond in inputs(frame, without, columns, carried, named, settings.hops, scaling):
             of = slice(start, start := start + len(near))
             own[of], far[of] = near, beyond
     network = Network(settings.groups, len(columns), len(named), len(carried), settings.width, settings.dropout)

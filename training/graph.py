@@ -37,11 +37,22 @@ PARTS = ("strength", "ties", "items", "kinds")
 """What a graph can do without: weights of ties, ties, purchases, and kinds of tie on their own."""
 
 
-def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
+def build_graphs(frame: Frame, without: Sequence[str] = ()) -> Iterator[HeteroData]:
+    """The graph of `build_graph` in parts that no path leaves, so that little of a large one is in memory at once: all ties
+    with purchases, then each kind of tie."""
+    types = edge_types(frame, without)
+    yield build_graph(frame, without, [""])
+    for kind in KINDS_OF_TIE:
+        if _of_kind(FOLLOWERS, kind) in types:
+            yield build_graph(frame, without, [kind])
+
+
+def build_graph(frame: Frame, without: Sequence[str] = (), kinds: Sequence[str] = ("", *KINDS_OF_TIE)) -> HeteroData:
     """A heterogeneous graph whose edge types each hold ``adj_t``, a sparse matrix (targets, sources) with rows summing to 1.
 
     Ties lead both ways, all kinds together and each kind on its own, weighted by strength; purchases lead to subjects and
-    back, the recent and the rare ones weighing more. without: some of ``PARTS``.
+    back, the recent and the rare ones weighing more. without: some of ``PARTS``. kinds: of tie, where "" stands for ties of
+    any kind and purchases.
     """
     graph = HeteroData()
     graph["user"].num_nodes = len(frame.users)
@@ -52,11 +63,11 @@ def build_graph(frame: Frame, without: Sequence[str] = ()) -> HeteroData:
         plain = "strength" in without
         weight = np.ones(len(followers), np.float32) if plain else frame.ties.select(["strength"])[known, 0]
         size = (len(frame.users), len(frame.users))
-        for kind in ("", *(kind for kind in KINDS_OF_TIE if _of_kind(FOLLOWERS, kind) in types)):
+        for kind in (kind for kind in kinds if _of_kind(FOLLOWERS, kind) in types):
             rows = frame.ties.select([kind])[known, 0] > 0 if kind else slice(None)
             graph[_of_kind(FOLLOWERS, kind)].adj_t = _mean(influencers[rows], followers[rows], weight[rows], size)
             graph[_of_kind(FOLLOWED, kind)].adj_t = _mean(followers[rows], influencers[rows], weight[rows], size)
-    if frame.purchases is not None and BUYS in types:
+    if frame.purchases is not None and BUYS in types and "" in kinds:
         bought = frame.purchases
         buyers = np.bincount(bought.subjects)
         recent = np.exp(-bought.age_days / frame.horizon_days) + FRESH_SHARE

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from tests.training.frames import frame_of
-from training.graph import build_graph
+from training.graph import build_graph, build_graphs
 from training.propagate import propagate
 
 USERS = ["a", "b", "c", "d"]
@@ -56,6 +56,16 @@ def test_what_a_path_carries_does_not_depend_on_the_number_of_hops(known: dict[s
     one, three = dict(propagate(graph, X, 1)), dict(propagate(graph, X, 3))
     assert {*one} < {*known} < {*three}
     assert all(values[:, 0].tolist() == three[name][:, 0].tolist() == known[name] for name, values in one.items())
+
+
+def test_parts_of_the_graph_have_the_paths_of_the_whole_one() -> None:
+    kinds = ({"kind_friend": 1.0, "kind_trust": 0.0}, {"kind_friend": 0.0, "kind_trust": 1.0}, {"kind_friend": 1.0})
+    frame = frame_of(USERS, {}, ties=[tie | kind for tie, kind in zip(TIES, kinds, strict=True)], bought=BOUGHT)
+    parts = [dict(propagate(graph, X, 2)) for graph in build_graphs(frame)]
+    assert [len(part) for part in parts] == [3 + 8, 2, 2]
+    whole = dict(propagate(build_graph(frame), X, 2))
+    assert {*whole} == {name for part in parts for name in part}
+    assert all(values.equal(whole[name]) for part in parts for name, values in part.items())
 
 
 def test_users_alone_hear_nothing() -> None:
