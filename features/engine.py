@@ -1,6 +1,7 @@
 """Where expressions run: the one adapter that knows DuckDB."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +12,9 @@ import pyarrow as pa
 from features.scratch import scratch_folder
 
 ROWS_AT_ONCE = 500_000
+
+RESTING = "512MB"
+"""Memory of an engine while others need it."""
 
 
 class Engine(Protocol):
@@ -34,6 +38,10 @@ class Engine(Protocol):
 
     def release(self, *tables: ir.Table) -> None:
         """Give back what ``materialise`` holds; the tables, and what is built on them, cannot be read any more."""
+        ...
+
+    def resting(self) -> AbstractContextManager[None]:
+        """A block in which others need the memory: what ``materialise`` holds waits on disk, where it does not fit."""
         ...
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
@@ -69,6 +77,7 @@ class DuckDB:
             **({"threads": threads} if threads else {}),
         }
         self._connection = ibis.duckdb.connect(**settings)
+        self._memory = memory_limit or str(self._connection.settings["memory_limit"])
 
     def read_parquet(self, path: Path) -> ir.Table:
         pattern = path / "*.parquet" if path.is_dir() else path
@@ -91,6 +100,14 @@ class DuckDB:
     def release(self, *tables: ir.Table) -> None:
         for table in tables:
             self._connection.drop_table(table.op().name)
+
+    @contextmanager
+    def resting(self) -> Iterator[None]:
+        self._connection.settings["memory_limit"] = RESTING
+        try:
+            yield
+        finally:
+            self._connection.settings["memory_limit"] = self._memory
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         return self._connection.to_pyarrow(expression)

@@ -8,26 +8,25 @@ import pyarrow as pa
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
+from features.arcs import Arcs, either_way, ends_of
+
 SEED = 0
 PARTS = 5
 
 
-def structure_of(names: np.ndarray, arcs: np.ndarray) -> pa.Table:
-    """names: (N,) ids; arcs: (E, 2) codes, user -> influencer, distinct. One row per name."""
+def structure_of(names: pa.Array, arcs: Arcs) -> pa.Table:
+    """names: (N,) ids; arcs: distinct ties between them. One row per name."""
     size = len(names)
     directed = _graph(size, arcs, directed=True)
     # Several threads add up in another order each time, which changes the last bits of a rank.
     with threadpool_limits(1, user_api="openmp"):
         rank = np.asarray(directed.pagerank(damping=0.85)) if size else np.array([])
     del directed
-    pairs = np.sort(arcs.min(axis=1) * size + arcs.max(axis=1))
-    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
-    undirected = _graph(size, np.stack(np.divmod(pairs, max(size, 1)), axis=1))
-    del pairs
+    undirected = _graph(size, either_way(arcs, size)[0])
     clustering = np.asarray(undirected.transitivity_local_undirected(mode="nan"), dtype=float)
     return pa.table(
         {
-            "user_id": pa.array(names, pa.string()),
+            "user_id": names,
             "pagerank_log": pa.array(np.log10(rank * max(size, 1))),
             "core": pa.array(np.asarray(undirected.coreness(), dtype=np.int64)),
             "clustering": pa.array(clustering, mask=np.isnan(clustering)),
@@ -35,25 +34,25 @@ def structure_of(names: np.ndarray, arcs: np.ndarray) -> pa.Table:
     )
 
 
-def clusters_of(size: int, edges: NDArray[np.int64], weight: NDArray[np.float64]) -> NDArray[np.int64]:
+def clusters_of(size: int, edges: Arcs, weight: NDArray[np.float64]) -> NDArray[np.int64]:
     """(size,) cluster of each node by the Leiden algorithm on modularity (Traag, Waltman and van Eck 2019).
 
-    edges: (E, 2) undirected, distinct, in an order that depends on ids only: with that and one seed the result is always
-    the same. weight: (E,) > 0.
+    edges: as `features.arcs.either_way` gives them, in an order that depends on ids only: with that and one seed the result
+    is always the same. weight: (E,) > 0.
     """
     graph = _graph(size, edges)
     # igraph draws from one generator of the whole process.
     igraph.set_random_number_generator(random.Random(SEED))
     try:
-        found = graph.community_leiden(objective_function="modularity", weights=weight.tolist())
+        found = graph.community_leiden(objective_function="modularity", weights=weight)
     finally:
         igraph.set_random_number_generator(random)
     return np.asarray(found.membership, dtype=np.int64)
 
 
-def _graph(size: int, edges: NDArray[np.int64], *, directed: bool = False) -> igraph.Graph:
+def _graph(size: int, edges: Arcs, *, directed: bool = False) -> igraph.Graph:
     """Edges come in parts, in their order: of all at once igraph takes 160 bytes each on the way."""
     graph = igraph.Graph(n=size, directed=directed)
     for part in np.array_split(edges, PARTS):
-        graph.add_edges(part)
+        graph.add_edges(ends_of(part, size))
     return graph

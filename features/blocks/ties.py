@@ -2,9 +2,8 @@
 
 import ibis
 import ibis.expr.types as ir
-import numpy as np
-import pyarrow as pa
 
+from features.arcs import arcs_of
 from features.blocks.block import block, ratio
 from features.snapshot import Snapshot
 from features.structure import structure_of
@@ -75,25 +74,7 @@ def tie_structure(snapshot: Snapshot) -> ir.Table:
     core           int64    people  core number of the undirected graph (Seidman 1983)
     clustering     float64  -       local clustering coefficient (Watts and Strogatz 1998), 0 to 1, null below two neighbours
     """
-    return snapshot.engine.from_arrow(structure_of(*_numbered(snapshot)))
-
-
-def _numbered(snapshot: Snapshot) -> tuple[np.ndarray, np.ndarray]:
-    """(N,) ids of people with ties, and (E, 2) their places for each tie, user -> influencer, both in the order of ids.
-
-    Nothing may depend on the order of rows. The ids of ties, which are larger than all the rest, are let go on the way.
-    """
-    pairs = snapshot.engine.to_arrow(snapshot["pairs"].select("user_id", "influencer_id"))
-    size = len(pairs)
-    chunks = [*pairs["user_id"].chunks, *pairs["influencer_id"].chunks]
-    ends = pa.chunked_array(chunks, pa.string()).dictionary_encode()
-    del pairs, chunks
-    ends = ends.combine_chunks()
-    names = ends.dictionary.to_numpy(zero_copy_only=False).astype(str)
-    order = np.argsort(names)
-    place = np.empty(len(names), np.int64)
-    place[order] = np.arange(len(names))
-    codes = ends.indices.to_numpy()
-    keys = place[codes[:size]] * len(names) + place[codes[size:]]
-    keys.sort()
-    return names[order], np.stack(np.divmod(keys, max(len(names), 1)), axis=1)
+    names, arcs = arcs_of(snapshot)
+    with snapshot.engine.resting():
+        structure = structure_of(names, arcs)
+    return snapshot.engine.from_arrow(structure)

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from features.arcs import arcs_of, either_way
 from features.blocks.acquaintances import present_members
 from features.snapshot import Snapshot, latest_attributes
 from features.structure import clusters_of
@@ -92,15 +93,10 @@ def detected_clusters(snapshot: Snapshot) -> pa.Table:
     """
     if "pairs" not in snapshot:
         return pa.table({"user_id": pa.array([], pa.string()), "cluster_id": pa.array([], pa.string())})
-    pairs = snapshot.engine.to_arrow(snapshot["pairs"].select("user_id", "influencer_id"))
-    ends = pa.concat_arrays([*pairs["user_id"].chunks, *pairs["influencer_id"].chunks, pa.array([], pa.string())])
-    # Codes in the order of ids: the result must not depend on the order of rows.
-    names = pc.unique(ends).sort()
-    code = np.asarray(pc.index_in(ends, value_set=names), dtype=np.int64).reshape(2, -1)
-    low, high = code.min(axis=0), code.max(axis=0)
-    edge, arcs = np.unique(low * max(len(names), 1) + high, return_counts=True)
-    edges = np.column_stack(np.divmod(edge, max(len(names), 1)))
-    cluster = clusters_of(len(names), edges, arcs.astype(float))
+    names, arcs = arcs_of(snapshot)
+    with snapshot.engine.resting():
+        pairs, ties = either_way(arcs, len(names))
+        cluster = clusters_of(len(names), pairs, ties.astype(float))
     _, first, place, count = np.unique(cluster, return_index=True, return_inverse=True, return_counts=True)
     smallest = pc.binary_join_element_wise("cluster", names.take(pa.array(first)), ":")
     inside = count[place] >= LEAST

@@ -102,3 +102,26 @@ def test_what_is_released_is_gone_and_the_rest_stays(engine: Engine) -> None:
     assert len(engine.to_arrow(kept)) == 3
     with pytest.raises(Exception, match=r"does not exist|cannot be found"):
         engine.to_arrow(given_back)
+
+
+def test_parts_are_computed_into_one_table(engine: Engine) -> None:
+    rows = engine.from_arrow(ROWS)
+    table = engine.materialise(rows.filter(rows.user_id == "c"), rows.filter(rows.user_id == "a"), in_order=True)
+    assert sorted_rows(engine, table.select("user_id")) == [{"user_id": "a"}, {"user_id": "c"}]
+    engine.release(table)
+
+
+def test_a_resting_engine_gives_its_memory_back_and_keeps_its_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("features.engine.RESTING", "16MB")
+    engine = DuckDB(memory_limit="256MB", threads=1)
+
+    def held() -> int:
+        found = engine._connection.raw_sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
+        return int(found[0])
+
+    table = engine.materialise(engine.from_arrow(pa.table({"n": range(5_000_000)})))
+    awake = held()
+    with engine.resting():
+        assert held() <= 16_000_000 < awake
+    assert engine.to_arrow(table.aggregate(n=table.n.sum()))["n"].to_pylist() == [5_000_000 * 4_999_999 // 2]
+    assert held() > 16_000_000

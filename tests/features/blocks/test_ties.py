@@ -3,6 +3,7 @@
 from math import log10
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from features.blocks.ties import degrees, degrees_by_kind, structure_of, tie_structure
@@ -131,5 +132,5 @@ def test_a_triangle_with_a_tail() -> None:
 
 
 def test_structure_without_ties_is_an_empty_table() -> None:
-    table = structure_of(np.array([], str), np.empty((0, 2), np.int64))
+    table = structure_of(pa.array([], pa.string()), np.empty(0, np.int64))
     assert (table.num_rows, table.column_names) == (0, ["user_id", "pagerank_log", "core", "clustering"])
