@@ -4,11 +4,12 @@ import tempfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypedDict
+from typing import TypedDict, TypeVar
 
 import pyarrow as pa
 
 from features.dataset import Dataset
+from features.engine import Engine
 from features.errors import BundleError, NoScoresError, ScoresError
 from features.tables import Tables
 from serving.communities import communities_of
@@ -25,12 +26,17 @@ from training.parallel import aside
 from training.timeline import Timeline
 from training.tracking import CHAMPION, Tracker
 
+BESIDE = 30_000_000
+"""Users and ties of which models and facts fit into memory together."""
+
+Told, Known = TypeVar("Told"), TypeVar("Known")
+
 
 class BatchTables(TypedDict):
     """The tables of a batch; see `ScoreStore.write`."""
 
     users: pa.Table
-    categories: pa.Table
+    categories: pa.RecordBatchReader
     evidence: Evidence
     ties: pa.Table
     communities: pa.Table
@@ -88,10 +94,11 @@ def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTable
     require_same_features(bundle.hybrid, frame)
     timeline.progress(f"{as_of:%Y-%m-%d}: what the models say")
     snapshot = timeline.snapshot(as_of)
-    # Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
-    with aside(lambda: bundle.hybrid.said(frame)) as telling:
-        facts, categories = user_facts(frame, snapshot), category_record(snapshot)
-        extras, said = bundle.extras.score(snapshot, frame), telling.result()
+    said, (facts, categories, extras) = _beside(
+        lambda: bundle.hybrid.said(frame),
+        lambda: (user_facts(frame, snapshot), category_record(snapshot), bundle.extras.score(snapshot, frame)),
+        snapshot.engine if len(frame.users) + len(frame.ties) > BESIDE else None,
+    )
     users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
     timeline.progress(f"{as_of:%Y-%m-%d}: evidence of the first users")
     found: BatchTables = {
@@ -105,6 +112,20 @@ def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTable
     }
     timeline.forget(as_of)
     return found
+
+
+def _beside(models: Callable[[], Told], facts: Callable[[], Known], engine: Engine | None) -> tuple[Told, Known]:
+    """Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
+
+    engine: given where both do not fit into memory, so that they come after each other.
+    """
+    if engine is None:
+        with aside(models) as telling:
+            known = facts()
+            return telling.result(), known
+    known = facts()
+    with engine.resting():
+        return models(), known
 
 
 def of_champion(tracker: Tracker, store: ScoreStore) -> Callable[[str], bool]:

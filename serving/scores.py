@@ -1,6 +1,7 @@
 """The scores of all users at a date, what moved in which category, and what each tie is expected to carry."""
 
 from collections.abc import Mapping
+from contextlib import closing
 
 import ibis
 import ibis.expr.types as ir
@@ -11,6 +12,7 @@ import pyarrow.compute as pc
 from features.blocks.lifecycle import STAGES
 from features.ledger import WEIGHT_UNIT
 from features.snapshot import Snapshot, latest_attributes
+from features.tie_parts import influencers_in_parts
 from serving.criteria import PRIOR
 from serving.extra_columns import extra_columns
 from serving.nearness import KOC_TIERS, hops_to_koc
@@ -20,6 +22,7 @@ from training.explain import reason_contributions, say_reasons, side_sums
 from training.frame import Frame
 from training.hybrid import Hybrid, Said
 from training.matrix import Floats, Matrix, Places
+from training.roomy import column_laid_out, spooled
 from training.tie_model import summed
 
 EXPLAINED = 10_000
@@ -27,6 +30,17 @@ EXPLAINED = 10_000
 
 ACTIVATED = ("people_moved", "activation", "activated_since")
 """Columns of what a user has done so far, which is kept apart from what the score expects; see `user_facts`."""
+
+CATEGORY_SCHEMA = pa.schema(
+    {
+        "user_id": pa.string(),
+        "category": pa.string(),
+        "influence": pa.float64(),
+        "bought": pa.int64(),
+        "around": pa.int64(),
+    }
+)
+"""Columns of `category_record`."""
 
 ACTIVATION = ("active", "lapsed", "never")
 
@@ -51,7 +65,8 @@ def score_users(
     """
     order = best_first(frame, said)
     scored = with_extras(score_columns(frame, said, facts), extras or {})
-    scored = scored.take(pa.array(order))
+    place = pa.array(order)
+    scored = pa.table({name: column_laid_out(scored[name].take(place)) for name in scored.column_names})
     if said.margin is None:
         return scored
     top = explain(hybrid, frame, said, order[:EXPLAINED])
@@ -138,7 +153,8 @@ def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
     stage = pa.array(STAGES).take(pa.array(frame.matrix.column("stage").astype(int)))
     belongs = {**_audience(frame), **_main_category(snapshot, users), **_community(snapshot, users)}
     extra = extra_columns(snapshot, frame)
-    return pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **extra, **_attributes(snapshot, users)})
+    told = pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **extra, **_attributes(snapshot, users)})
+    return pa.table({name: column_laid_out(told[name]) for name in told.column_names})
 
 
 def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:
@@ -187,8 +203,10 @@ def explained(users: pa.Table) -> pa.Array:
     return users.filter(pc.is_valid(users["reason"]))["user_id"].combine_chunks()
 
 
-def category_record(snapshot: Snapshot) -> pa.Table:
+def category_record(snapshot: Snapshot) -> pa.RecordBatchReader:
     """What is known of each user by category, sorted by category and user; who has nothing of one is not listed for it.
+
+    There are tens of rows for each user, which the engine adds up within its memory and a file holds until they are read.
 
     user_id    string
     category   string
@@ -196,21 +214,31 @@ def category_record(snapshot: Snapshot) -> pa.Table:
     bought     int64    subjects that the user bought
     around     int64    (follower, subject) that the people around bought
     """
-    parts = [_by_category(_moved(snapshot))]
+    engine, parts, held = snapshot.engine, [_by_category(_moved(snapshot))], []
     if "adoptions" in snapshot and snapshot.has("items", "category"):
         items = snapshot["items"].select("item_id", "category")
         named = snapshot["adoptions"].join(items, "item_id").filter(lambda t: t.category.notnull())
-        taken = named.group_by("user_id", "category").agg(bought=named.count())
-        parts.append(_by_category(taken))
+        held.append(engine.materialise(named.group_by("user_id", "category").agg(bought=named.count())))
+        parts.append(_by_category(held[0]))
         if "pairs" in snapshot:
-            followed = taken.join(snapshot["pairs"].select("user_id", "influencer_id"), "user_id")
-            around = followed.group_by("influencer_id", "category").agg(around=followed.bought.sum().cast("int64"))
-            parts.append(_by_category(around.rename(user_id="influencer_id")))
-    # Summed by the engine, which keeps to its memory: there are tens of rows for each user.
+            held.append(_around(snapshot, held[0]))
+            parts.append(_by_category(held[1]))
     every = parts[0] if len(parts) == 1 else ibis.union(*parts)
     summed = every.group_by("user_id", "category").agg(**{name: every[name].sum().cast("int64") for name in BY_CATEGORY})
-    rows = snapshot.engine.to_arrow(summed.order_by(["category", "user_id"]))
-    return rows.set_column(2, "influence", pa.array(rows["weight"].to_numpy() / WEIGHT_UNIT))
+    told = summed.select("user_id", "category", "bought", "around", influence=summed.weight / WEIGHT_UNIT)
+    with closing(engine.stream(told.select(*CATEGORY_SCHEMA.names).order_by(["category", "user_id"]))) as rows:
+        found = spooled(rows, CATEGORY_SCHEMA)
+    engine.release(*held)
+    return found
+
+
+def _around(snapshot: Snapshot, taken: ir.Table) -> ir.Table:
+    """(user_id, category, around) of ``taken`` (user_id, category, bought), over the people around each user."""
+    pairs = snapshot["pairs"].select("user_id", "influencer_id")
+    followed = taken.join(pairs, "user_id")
+    around = followed.group_by("influencer_id", "category").agg(around=followed.bought.sum().cast("int64"))
+    parts = influencers_in_parts(pairs, snapshot.engine)
+    return snapshot.engine.materialise(*(some.of(around).rename(user_id="influencer_id") for some in parts), in_order=True)
 
 
 def _by_category(table: ir.Table) -> ir.Table:

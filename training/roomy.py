@@ -3,10 +3,15 @@
 import mmap
 import os
 import tempfile
+from collections.abc import Iterable
 from math import prod
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet as pq
 
 from features.errors import EngineError
 
@@ -34,33 +39,86 @@ def roomy(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
 
 
 class Rows:
-    """Rows of ``width`` float32 that are appended, as many as come, and then read as a `roomy` array."""
+    """Rows that are appended, as many as come, and then read as one array that need not fit into memory.
 
-    def __init__(self, width: int) -> None:
-        self._width, self._size = width, 0
+    ``width``: numbers of ``dtype`` in each; None for rows that are numbers themselves.
+    """
+
+    def __init__(self, width: int | None = None, dtype: npt.DTypeLike = np.float32) -> None:
+        self._tail, self._dtype, self._size = () if width is None else (width,), np.dtype(dtype), 0
         self._file = tempfile.TemporaryFile(prefix="koc-")  # noqa: SIM115 - `whole` closes it
 
-    def append(self, rows: npt.NDArray[np.float32]) -> None:
-        """rows: (n, width).
+    def append(self, rows: npt.NDArray[Any]) -> None:
+        """rows: (n, width) or (n,).
 
         Raises:
             EngineError: the disk has no room for them.
         """
         try:
-            self._file.write(np.ascontiguousarray(rows, np.float32).data)
+            self._file.write(np.ascontiguousarray(rows, self._dtype).data)
         except OSError as error:
             raise _no_room(rows.nbytes, error) from error
         self._size += len(rows)
 
-    def whole(self) -> npt.NDArray[np.float32]:
-        """(n, width) all rows, in their order; nothing can be appended any more."""
-        shape = self._size, self._width
+    def whole(self) -> npt.NDArray[Any]:
+        """(n, width) or (n,) all rows, in their order; nothing can be appended any more."""
+        shape = self._size, *self._tail
         with self._file as file:
             file.flush()
             if prod(shape) > CELLS_IN_MEMORY:
-                return np.memmap(file, np.float32, "r+", shape=shape)
+                return np.memmap(file, self._dtype, "r+", shape=shape)
             file.seek(0)
-            return np.fromfile(file, np.float32).reshape(shape)
+            return np.fromfile(file, self._dtype).reshape(shape)
+
+
+def laid_out(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same values, where they are large in a file instead of memory.
+
+    Raises:
+        EngineError: the disk has no room for them.
+    """
+    if values.size <= CELLS_IN_MEMORY:
+        return values
+    rows = Rows(values.shape[1] if values.ndim == 2 else None, values.dtype)
+    rows.append(values)
+    return rows.whole()
+
+
+def column_laid_out(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The same column, where it is large in a file instead of memory.
+
+    Raises:
+        EngineError: the disk has no room for it.
+    """
+    if len(column) <= CELLS_IN_MEMORY:
+        return column
+    table = pa.table({"column": column.combine_chunks()})
+    with tempfile.TemporaryFile(prefix="koc-") as file:
+        try:
+            with pa.ipc.new_file(file, table.schema) as writer:
+                writer.write_table(table)
+            file.flush()
+        except OSError as error:
+            raise _no_room(table.nbytes, error) from error
+        mapped = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    return pa.ipc.open_file(pa.py_buffer(mapped)).read_all()["column"]
+
+
+def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatchReader:
+    """The same batches, of ``schema``, to be read once and later than they are told: a file holds them until then.
+
+    Raises:
+        EngineError: the disk has no room for them.
+    """
+    file, size = tempfile.TemporaryFile(prefix="koc-"), 0  # noqa: SIM115 - it goes with the reader
+    try:
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for batch in batches:
+                size += batch.nbytes
+                writer.write_batch(batch.cast(schema))
+    except OSError as error:
+        raise _no_room(size, error) from error
+    return pa.RecordBatchReader.from_batches(schema, pq.ParquetFile(file).iter_batches())
 
 
 def let_go(x: npt.NDArray[np.float32]) -> None:

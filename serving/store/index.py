@@ -1,6 +1,6 @@
 """What makes filters quick: for every column, sorted places, codes, and bitmaps of common values."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from serving.store.filters import ATTRIBUTE
+from training.roomy import Rows, laid_out
 
 Bits = NDArray[np.uint64]
 Values = dict[str, NDArray[Any] | Sequence[str]]
@@ -19,6 +20,9 @@ BINS = 32
 
 COMMON = 64
 """A label has a bitmap where at least one in so many users has it; other labels are short lists of rows."""
+
+ROWS_AT_ONCE = 20_000_000
+"""Rows of categories that are indexed together."""
 
 MOST_LABELS = 65_534
 """Values of a column that filters can name; more are taken for ids or texts."""
@@ -51,14 +55,14 @@ def index_users(users: pa.Table) -> Values:
         arrays[f"kind:{name}"] = [kind]
         if kind in ("number", "label"):
             found = (_number if kind == "number" else _label)(users[name])
-            arrays |= {f"{what}:{name}": values for what, values in found.items()}
+            arrays |= {f"{what}:{name}": _laid_out(values) for what, values in found.items()}
     hashes = hash_ids(users["user_id"].to_pylist())
     places = np.argsort(hashes, kind="stable")
     return arrays | {"id:hashes": hashes[places], "id:rows": places.astype(np.int32)}
 
 
-def index_categories(users: pa.Table, influence: pa.Table) -> Values:
-    """Influence by category, as rows of the batch instead of ids.
+def index_categories(users: pa.Table, influence: Iterable[pa.RecordBatch]) -> Values:
+    """Influence by category, as rows of the batch instead of ids; influence: sorted by category, as it comes.
 
     category:names   sorted
     category:totals  (C,) float64  influence of everybody in it
@@ -68,24 +72,48 @@ def index_categories(users: pa.Table, influence: pa.Table) -> Values:
     category:bought  float32       subjects that they bought; 0 in tables without the column
     category:around  float32       (follower, subject) bought by people around; 0 in tables without the column
     """
-    place = pc.index_in(influence["user_id"].combine_chunks(), value_set=users["user_id"].combine_chunks())
-    rows = pc.fill_null(place, -1).to_numpy()
-    names, code = _coded(influence["category"])
-    moved = influence["influence"].to_numpy().astype(np.float64)
-    taste = {
-        name: influence[name].to_numpy() if name in influence.column_names else np.zeros(len(influence))
-        for name in ("bought", "around")
-    }
-    order = np.lexsort((rows, code))
-    order = order[rows[order] >= 0]
+    ids = users["user_id"].combine_chunks()
+    names: list[str] = []
+    totals: list[NDArray[Any]] = [np.empty(0)]
+    counts: list[NDArray[Any]] = [np.zeros(1, np.int64)]
+    told = {"rows": Rows(dtype=np.int32), "moved": Rows(dtype=np.float64), "bought": Rows(), "around": Rows()}
+    for some in _whole_categories(influence):
+        place = pc.index_in(some["user_id"].combine_chunks(), value_set=ids)
+        rows = pc.fill_null(place, -1).to_numpy()
+        found, code = _coded(some["category"])
+        moved = some["influence"].to_numpy().astype(np.float64)
+        order = np.lexsort((rows, code))
+        order = order[rows[order] >= 0]
+        names += found
+        totals.append(np.bincount(code, moved, len(found)))
+        counts.append(np.bincount(code[order], minlength=len(found)))
+        told["rows"].append(rows[order])
+        told["moved"].append(moved[order])
+        for name in ("bought", "around"):
+            values = some[name].to_numpy()[order] if name in some.column_names else np.zeros(len(order))
+            told[name].append(values)
     return {
         "category:names": names,
-        "category:totals": np.bincount(code, moved, len(names)),
-        "category:starts": np.searchsorted(code[order], np.arange(len(names) + 1)),
-        "category:rows": rows[order].astype(np.int32),
-        "category:moved": moved[order],
-        **{f"category:{name}": values[order].astype(np.float32) for name, values in taste.items()},
+        "category:totals": np.concatenate(totals),
+        "category:starts": np.cumsum(np.concatenate(counts)),
+        **{f"category:{name}": values.whole() for name, values in told.items()},
     }
+
+
+def _whole_categories(influence: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]:
+    """Tables of all rows of some categories each, of about ``ROWS_AT_ONCE`` rows together or one category."""
+    held: list[pa.RecordBatch] = []
+    for batch in influence:
+        held.append(batch)
+        if sum(map(len, held)) >= ROWS_AT_ONCE:
+            table = pa.Table.from_batches(held)
+            # The last category may go on.
+            known = pc.index(table["category"], table["category"][-1]).as_py()
+            if known:
+                yield table.slice(0, known)
+                held = table.slice(known).to_batches()
+    if any(map(len, held)):
+        yield pa.Table.from_batches(held)
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
@@ -96,6 +124,10 @@ def _coded(column: pa.ChunkedArray) -> tuple[list[str], NDArray[np.int32]]:
     place = {name: code for code, name in enumerate(names)}
     to_code = np.array([*(place[name] for name in found), len(names)], np.int32)
     return names, to_code[pc.fill_null(coded.indices, len(names)).to_numpy()]
+
+
+def _laid_out(values: NDArray[Any] | Sequence[str]) -> NDArray[Any] | Sequence[str]:
+    return laid_out(values) if isinstance(values, np.ndarray) else values
 
 
 def hash_ids(ids: Sequence[str]) -> NDArray[np.uint64]:

@@ -5,7 +5,7 @@ import os
 import shutil
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -27,15 +27,23 @@ from serving.store.manifest import Manifest, read_manifest, sha256
 from serving.store.records import write_records
 from serving.store.schemas import (
     BLOCKS,
+    CATEGORIES,
+    COMMUNITIES,
     COMMUNITIES_SCHEMA,
+    DRIFT,
     DRIFT_SCHEMA,
     EXCHANGE,
+    FOLLOW_UPS,
     INDEX,
+    KPIS,
     KPIS_SCHEMA,
+    NEXT_ITEMS,
     RECORDS,
     SERVING,
     TABLE,
+    TIES,
     TIES_SCHEMA,
+    USERS,
 )
 
 CURRENT = "current"
@@ -52,7 +60,7 @@ class ScoreStore:
     def write(
         self,
         users: pa.Table,
-        categories: pa.Table,
+        categories: pa.Table | pa.RecordBatchReader,
         evidence: Evidence | None = None,
         ties: pa.Table | None = None,
         communities: pa.Table | None = None,
@@ -69,6 +77,7 @@ class ScoreStore:
     ) -> Manifest:
         """Write a batch and make it current; until the last step the previous batch stays.
 
+        ``categories``: sorted by category where they come as batches, which need not fit into memory together.
         ``evidence``: None where nobody is explained. ``ties``: None without a tie model. ``communities``: None where nobody
         is known to be a member. ``kpis``, ``drift``: None where they were not made. ``trained_until``: the end of the data
         of the model. ``keep``: batches that stay, this one among them, the latest written first; None keeps all. ``mark``:
@@ -81,16 +90,19 @@ class ScoreStore:
         kpis = KPIS_SCHEMA.empty_table() if kpis is None else kpis
         drift = DRIFT_SCHEMA.empty_table() if drift is None else drift
         users = best_first(users)
-        tables = (users, categories, evidence.follow_ups, evidence.next_items, ties, communities, kpis, drift)
+        tables = {
+            USERS: users, FOLLOW_UPS: evidence.follow_ups, NEXT_ITEMS: evidence.next_items, TIES: ties,
+            COMMUNITIES: communities, KPIS: kpis, DRIFT: drift,
+        }  # fmt: skip
         batch = f"{as_of:%Y%m%dT%H%M}-{mark or uuid.uuid4().hex[:8]}"
         partial = self.folder / f".partial-{batch}"
         # Of an attempt under the same mark that was killed.
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
         try:
-            for name, table in zip(EXCHANGE, tables, strict=True):
+            for name, table in tables.items():
                 pq.write_table(table, partial / name)
-            write_serving(users, categories, partial)
+            write_serving(users, _written(categories, partial / CATEGORIES), partial)
             names = [*EXCHANGE, *SERVING, *BLOCKS.values()]
             with ThreadPoolExecutor(2) as pool:
                 list(pool.map(lambda name: write_blocks(partial / name, partial / BLOCKS[name]), SERVING))
@@ -240,7 +252,7 @@ class ScoreStore:
 def best_first(users: pa.Table) -> pa.Table:
     """``users`` by falling score, equal ones and those without a score in the order given; without NaN."""
     for place, field in enumerate(users.schema):
-        if pa.types.is_floating(field.type):
+        if pa.types.is_floating(field.type) and pc.any(pc.is_nan(users[place])).as_py():
             # A number that is not known is written in one way.
             users = users.set_column(place, field, pc.if_else(pc.is_nan(users[place]), None, users[place]))
     if "koc_score" not in users.column_names:
@@ -249,12 +261,22 @@ def best_first(users: pa.Table) -> pa.Table:
     return users if np.array_equal(falling, np.arange(len(users))) else users.take(pa.array(falling))
 
 
-def write_serving(users: pa.Table, categories: pa.Table, folder: Path) -> None:
-    """Write the files that queries read."""
+def write_serving(users: pa.Table, categories: Iterable[pa.RecordBatch], folder: Path) -> None:
+    """Write the files that queries read; categories: see `serving.store.index.index_categories`."""
     with pa.OSFile(str(folder / TABLE), "wb") as sink, pa.ipc.new_file(sink, users.schema) as writer:
         writer.write_table(users.combine_chunks())
     starts = write_records(users, folder / RECORDS)
     write_arrays({**index_users(users), **index_categories(users, categories), "records:starts": starts}, folder / INDEX)
+
+
+def _written(categories: pa.Table | pa.RecordBatchReader, path: Path) -> Iterator[pa.RecordBatch]:
+    """The batches, each when it is written."""
+    if isinstance(categories, pa.Table):
+        categories = categories.sort_by([("category", "ascending"), ("user_id", "ascending")]).to_reader()
+    with pq.ParquetWriter(path, categories.schema) as writer:
+        for batch in categories:
+            writer.write_batch(batch)
+            yield batch
 
 
 def _is_name(name: str) -> bool:

@@ -157,7 +157,7 @@ def batch(hybrid: Hybrid, timeline: Timeline, as_of: datetime) -> dict[str, pa.T
     evidence = evidence_of(snapshot, explained(users))
     return {
         "scores": users,
-        "categories": category_record(snapshot),
+        "categories": category_record(snapshot).read_all(),
         "ties": ties,
         "follow_ups": evidence.follow_ups,
         "next_items": evidence.next_items,

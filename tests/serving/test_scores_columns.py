@@ -50,7 +50,7 @@ def test_d26_what_is_known_of_each_user_by_category() -> None:
         ties=[{"user_id": "b", "influencer_id": "a"}, {"user_id": "c", "influencer_id": "a"}],
         until=day(40),
     )
-    found = category_record(Timeline(tables).snapshot(day(10))).to_pylist()
+    found = category_record(Timeline(tables).snapshot(day(10))).read_all().to_pylist()
     assert [tuple(row.values()) for row in found] == [
         ("a", "tea", 1.0, 1, 1),
         ("b", "tea", 0.0, 1, 0),

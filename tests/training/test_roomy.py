@@ -4,10 +4,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from features.errors import EngineError
-from training.roomy import let_go, roomy
+from training.roomy import Rows, column_laid_out, laid_out, let_go, roomy, spooled
 
 
 @pytest.fixture(params=[100, 10])
@@ -58,3 +59,35 @@ def test_a_full_disk_is_an_error_and_no_signal(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("os.posix_fallocate", full)
     with pytest.raises(EngineError, match=r"0\.2 GB for features do not fit into .* \(No space left on device\).*TMPDIR"):
         roomy((50, 1_000_000))
+
+
+@pytest.mark.parametrize("fit", [100, 3])
+def test_rows_that_are_appended_are_one_array(fit: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.roomy.CELLS_IN_MEMORY", fit)
+    wide, numbers = Rows(2), Rows(dtype=np.int32)
+    for start in (0, 2):
+        wide.append(np.arange(2.0 * start, 2 * start + 4).reshape(2, 2))
+        numbers.append(np.arange(start, start + 2))
+    for found, expected in ((wide.whole(), np.arange(8, dtype=np.float32).reshape(4, 2)), (numbers.whole(), np.arange(4))):
+        assert isinstance(found, np.memmap) == (fit == 3)
+        assert found.tolist() == expected.tolist()
+    assert Rows(2).whole().shape == (0, 2)
+
+
+def test_what_is_laid_out_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("training.roomy.CELLS_IN_MEMORY", 3)
+    few, many, table = np.arange(3), np.arange(4, dtype=np.uint16), np.arange(6.0).reshape(2, 3)[:, ::-1]
+    assert laid_out(few) is few
+    for values in (many, table):
+        found = laid_out(values)
+        assert isinstance(found, np.memmap)
+        assert (found.dtype, found.tolist()) == (values.dtype, values.tolist())
+    names = pa.chunked_array([["a", None], ["b", "c"]])
+    assert column_laid_out(names).equals(names)
+    assert column_laid_out(names).num_chunks == 1
+
+
+def test_batches_are_told_once_and_later() -> None:
+    batches = [pa.record_batch({"n": [1, 2]}), pa.record_batch({"n": [3]})]
+    assert spooled(iter(batches), batches[0].schema).read_all()["n"].to_pylist() == [1, 2, 3]
+    assert spooled([], batches[0].schema).read_all().num_rows == 0
