@@ -29,7 +29,8 @@ from training.tracking import CHAMPION, Tracker
 BESIDE = 30_000_000
 """Users and ties of which models and facts fit into memory together."""
 
-Told, Known = TypeVar("Told"), TypeVar("Known")
+Told = TypeVar("Told")
+Known = TypeVar("Known")
 
 
 class BatchTables(TypedDict):
