@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import ibis
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -119,9 +120,19 @@ def test_a_resting_engine_gives_its_memory_back_and_keeps_its_tables(monkeypatch
         found = engine._connection.raw_sql("SELECT sum(memory_usage_bytes) FROM duckdb_memory()").fetchone()
         return int(found[0])
 
-    table = engine.materialise(engine.from_arrow(pa.table({"n": range(5_000_000)})))
+    # Drawn, so that they cannot be written shorter.
+    drawn = np.random.default_rng(0).integers(0, 2**40, 5_000_000)
+    table = engine.materialise(engine.from_arrow(pa.table({"n": drawn})))
     awake = held()
     with engine.resting():
         assert held() <= 16_000_000 < awake
-    assert engine.to_arrow(table.aggregate(n=table.n.sum()))["n"].to_pylist() == [5_000_000 * 4_999_999 // 2]
+    assert engine.to_arrow(table.aggregate(n=table.n.sum()))["n"].to_pylist() == [drawn.sum()]
     assert held() > 16_000_000
+
+
+def test_a_folder_for_temporary_files_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = tmp_path / "the shop's"
+    place.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(place))
+    engine = DuckDB(threads=1)
+    assert engine.to_arrow(engine.materialise(engine.from_arrow(ROWS))).equals(ROWS)
