@@ -10,6 +10,7 @@ from serving.membership_columns import clusters, coverage, own_community, standi
 from serving.standing_columns import abuse, roles
 from serving.value_columns import VALUE_COLUMNS
 from training.frame import Frame
+from training.roomy import column_laid_out
 
 EXTRA_COLUMNS: tuple[ExtraColumns, ...] = (
     roles,
@@ -35,5 +36,5 @@ def extra_columns(
         if maker.available(snapshot):
             made = maker.build(snapshot, frame)
             place = pc.index_in(users, value_set=made["user_id"].combine_chunks())
-            found |= {name: made[name].take(place) for name in maker.columns}
+            found |= {name: column_laid_out(made[name].take(place)) for name in maker.columns}
     return found

@@ -76,7 +76,9 @@ def _counted(snapshot: Snapshot, category: ibis.expr.types.StringValue) -> pa.Ta
         ties = snapshot["pairs"].select("influencer_id", person_id="user_id")
         tied = pairs.select("category", "influencer_id").distinct().join(ties, "influencer_id")
         around = ibis.union(around, tied.select("category", "person_id"))
-    reached = around.group_by("category").agg(reached=around.person_id.nunique())
+    # People once each before they are counted: an engine spills the rows of a table, and not those of a count.
+    people_around = around.distinct()
+    reached = people_around.group_by("category").agg(reached=people_around.count())
     tables = [snapshot.engine.to_arrow(part).to_pylist() for part in (led, leaders, reached)]
     joined: dict[str | None, dict[str, object]] = {}
     for row in (row for table in tables for row in table):

@@ -10,7 +10,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from features.engine import Engine, rows_in
+from features.engine import Engine
 from features.labels import churn_population
 from features.lookback import since_lookback
 from features.snapshot import Snapshot
@@ -104,7 +104,8 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
 def _ties(parts: Iterable[ir.Table], columns: Sequence[str], engine: Engine, places: ir.Table, users: int) -> Ties:
     """parts: by rising influencers; places: (user_id, place) of the users of the matrix, as many as ``users``."""
     influencers = places.rename(influencer_id="user_id", influencer="place")
-    x, followers, led, strangers = Rows(len(columns)), [], [], []
+    x, followers, led = Rows(len(columns)), Rows(dtype=np.int32), Rows(dtype=np.int32)
+    strangers = []
     for part in parts:
         acted = part.join(influencers, "influencer_id").left_join(places, "user_id")
         floats = {column: acted[column].cast("float32") for column in columns}
@@ -112,13 +113,13 @@ def _ties(parts: Iterable[ir.Table], columns: Sequence[str], engine: Engine, pla
         with closing(engine.stream(told.order_by(["influencer", "user_id"]))) as batches:
             for rows in batches:
                 x.append(np.column_stack([rows[column].to_numpy(zero_copy_only=False) for column in columns]))
-                followers.append(rows["follower"].to_numpy().astype(np.int32))
-                led.append(rows["influencer"].to_numpy().astype(np.int32))
+                followers.append(rows["follower"].to_numpy())
+                led.append(rows["influencer"].to_numpy())
                 strangers.append(rows["user_id"].filter(pc.less(rows["follower"], 0)))
     unknown = pa.chunked_array(strangers, pa.string()).combine_chunks().dictionary_encode()
-    ends = np.concatenate([np.empty(0, np.int32), *followers])
+    ends = followers.whole()
     ends[ends < 0] = users + unknown.indices.to_numpy()
-    return Ties(ends, unknown.dictionary, np.concatenate([np.empty(0, np.int32), *led]), x.whole(), tuple(columns))
+    return Ties(ends, unknown.dictionary, led.whole(), x.whole(), tuple(columns))
 
 
 def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
@@ -127,14 +128,14 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
     subjects = engine.to_arrow(taken.select("subject").distinct().order_by("subject"))
     codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
     known = taken.join(places, "user_id").join(codes, "subject").select("place", "code", "age")
-    size, start = rows_in(known, engine), 0
-    ends, age = np.empty((2, size), np.int32), np.empty(size)
+    told = {"place": Rows(dtype=np.int32), "code": Rows(dtype=np.int32), "age": Rows(dtype=np.float64)}
     with closing(engine.stream(known.order_by(["place", "code"]))) as parts:
         for rows in parts:
-            some = slice(start, start := start + len(rows))
-            ends[0, some], ends[1, some], age[some] = rows["place"], rows["code"], rows["age"]
+            for name, values in told.items():
+                values.append(rows[name].to_numpy())
     engine.release(codes)
-    return Purchases(ends[0], ends[1], age)
+    users, bought, age = (values.whole() for values in told.values())
+    return Purchases(users, bought, age)
 
 
 def place_among(ids: pa.Array | pa.ChunkedArray, known: pa.Array) -> Places:

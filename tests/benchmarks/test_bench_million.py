@@ -1,4 +1,7 @@
-"""A million users with 10 M orders and 10 M ties, from their files to a batch of scores: under 10 minutes and 8 GB."""
+"""A million users with 10 M orders and 10 M ties, from their files to a batch of scores: under 10 minutes and 8 GB.
+
+Ten times as many in 12 GB, where ``KOC_BENCH_MARKETS=10`` asks for it: two hours, and 80 GB of disk.
+"""
 
 import json
 import os
@@ -12,6 +15,7 @@ import pytest
 
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
+from tests.benchmarks.many_markets import many_markets
 from tests.paths import REPO
 
 USERS, TAUGHT = 1_000_000, 10_000
@@ -19,6 +23,7 @@ MARKET = MarketSettings(users=USERS, follows_per_user=9.2, orders_per_year=17.0,
 """Enough for 10 M orders and 10 M ties; the model learns on a small market of the same kind."""
 
 MINUTES, MEMORY_GB = 10, 8
+MARKETS, MEMORY_OF_ALL_GB = int(os.environ.get("KOC_BENCH_MARKETS", "1")), 12
 
 
 @pytest.mark.benchmark
@@ -28,18 +33,28 @@ def test_a_million_users_from_files_to_scores(tmp_path: Path) -> None:
     for market, users in ((small, TAUGHT), (large, USERS)):
         if not (market / "dataset.toml").exists():
             simulate_market(MARKET.model_copy(update={"users": users}), market)
-    rows = {name: pq.read_metadata(large / f"{name}.parquet").num_rows for name in ("orders", "ties")}
-    print(", ".join(f"{count:,} {name}" for name, count in rows.items()), flush=True)
-    assert min(rows.values()) > 9_500_000
     home = tmp_path / "home"
     koc("train", "--dataset", small / "dataset.toml", "--home", home, "--dates", 3)
-    begin = time.monotonic()
-    lines = koc("score", "--dataset", large / "dataset.toml", "--home", home, "--model", 1, "--memory", "3GB")
-    seconds = time.monotonic() - begin
-    report = {"seconds": seconds, **json.loads(lines[-1])}
-    print(json.dumps(report))
-    assert seconds < MINUTES * 60
+    report = scored(large, home, at_least=9_500_000)
+    assert report["seconds"] < MINUTES * 60
     assert report["peak_gb"] < MEMORY_GB
+    if MARKETS > 1:
+        several = folder / f"{MARKETS}-markets"
+        if not (several / "dataset.toml").exists():
+            many_markets(large, MARKETS, several)
+        assert scored(several, home, at_least=MARKETS * 9_500_000)["peak_gb"] < MEMORY_OF_ALL_GB
+
+
+def scored(market: Path, home: Path, at_least: int) -> dict[str, float]:
+    """What `koc score` took of a market of ``at_least`` orders and ties: seconds, cpu_seconds, peak_gb."""
+    rows = {name: pq.read_metadata(market / f"{name}.parquet").num_rows for name in ("orders", "ties")}
+    print(", ".join(f"{count:,} {name}" for name, count in rows.items()), flush=True)
+    assert min(rows.values()) > at_least
+    begin = time.monotonic()
+    lines = koc("score", "--dataset", market / "dataset.toml", "--home", home, "--model", 1, "--memory", "3GB")
+    report = {"seconds": time.monotonic() - begin, **json.loads(lines[-1])}
+    print(json.dumps(report))
+    return report
 
 
 def koc(*arguments: object) -> list[str]:
