@@ -28,11 +28,11 @@ def many_markets(market: Path, copies: int, folder: Path) -> None:
     for table, names in NAMES.items():
         file = market / f"{table}.parquet"
         columns = pq.read_schema(file).names
-        parts = [
-            f"SELECT {', '.join(_renamed(table, column, copy, copies) if column in names else column for column in columns)} "
-            f"FROM '{file}'"
+        own = [
+            ", ".join(_renamed(table, column, copy, copies) if column in names else column for column in columns)
             for copy in range(copies)
         ]
+        parts = [f"SELECT {told} FROM '{file}'" for told in own]
         engine.execute(
             f"COPY ({' UNION ALL '.join(parts)}) TO '{folder / table}.parquet' (FORMAT parquet, COMPRESSION zstd)"
         )
