@@ -12,7 +12,7 @@ from features.blocks.block import Block, Feature, Scope
 from features.blocks.neighbours import AGGREGATED, SIDES, neighbour_features, neighbour_table
 from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
-from features.tie_parts import EVERYBODY, influencers_in_parts
+from features.tie_parts import influencers_in_parts
 from features.tie_table import ENDS, STRENGTHS, build_tie_table, tie_features
 
 
@@ -26,7 +26,7 @@ class UserTable:
     ``own`` (the user's own history) and ``graph`` (the people around).
     ``ties``: the tie table that graph features are drawn from, see `features.tie_table`, in parts as well, by rising
     influencers, to be read before ``parts``; without rows where nobody is known to know anybody. ``tie_columns``: its
-    feature columns. ``users`` is held until the caller releases it.
+    feature columns. ``users`` is held until the caller releases it, what parts are made of until all of them are told.
     """
 
     users: ir.Table
@@ -54,7 +54,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
     strengths: list[ir.Table] = []
 
     def tie_parts() -> Iterator[ir.Table]:
-        for some in influencers_in_parts(lately["pairs"], engine) if "pairs" in lately else [EVERYBODY]:
+        for some in influencers_in_parts(lately["pairs" if "pairs" in lately else "ledger"], engine):
             progress("ties")
             part = build_tie_table(lately, some)
             strengths.append(engine.materialise(part.select(*ENDS, *(name for name in STRENGTHS if name in part.columns))))

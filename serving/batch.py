@@ -101,6 +101,7 @@ def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTable
         snapshot.engine if len(frame.users) + len(frame.ties) > BESIDE else None,
     )
     users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
+    del facts, extras
     timeline.progress(f"{as_of:%Y-%m-%d}: evidence of the first users")
     found: BatchTables = {
         "users": users,

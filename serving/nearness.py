@@ -19,8 +19,11 @@ def hops_to_koc(ties: Ties, kocs: NDArray[np.bool_]) -> pa.Array:
     """
     size = len(kocs) + len(ties.strangers)
     # A node that all of them hang on turns many starts into one.
-    start, first = np.flatnonzero(kocs), size
-    ends = np.concatenate([ties.followers, start]), np.concatenate([ties.influencers, np.full(len(start), first)])
+    start, first = np.flatnonzero(kocs).astype(np.int32), size
+    ends = (
+        np.concatenate([ties.followers, start]),
+        np.concatenate([ties.influencers, np.full(len(start), first, np.int32)]),
+    )
     graph = coo_array((np.ones(len(ends[0]), np.int8), ends), (size + 1, size + 1)).tocsr()
     order, before = breadth_first_order(graph, first, directed=False)
     place = np.empty(size + 1, np.int64)

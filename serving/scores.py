@@ -153,8 +153,9 @@ def user_facts(frame: Frame, snapshot: Snapshot) -> pa.Table:
     stage = pa.array(STAGES).take(pa.array(frame.matrix.column("stage").astype(int)))
     belongs = {**_audience(frame), **_main_category(snapshot, users), **_community(snapshot, users)}
     extra = extra_columns(snapshot, frame)
-    told = pa.table({**_activation(frame, snapshot), **belongs, "stage": stage, **extra, **_attributes(snapshot, users)})
-    return pa.table({name: column_laid_out(told[name]) for name in told.column_names})
+    own = pa.table({**_activation(frame, snapshot), **belongs, "stage": stage})
+    held = {name: column_laid_out(own[name]) for name in own.column_names}
+    return pa.table({**held, **extra, **_attributes(snapshot, users)})
 
 
 def explain(hybrid: Hybrid, frame: Frame, said: Said, rows: Places) -> pa.Table:

@@ -10,6 +10,7 @@ import safetensors.torch
 import torch
 from torch import nn
 from torch.nn import functional
+from torch_geometric.data import HeteroData
 
 from training.crossfit import Groups, Rows
 from training.frame import Frame
@@ -215,18 +216,14 @@ def inputs(
     """
     far = roomy((len(paths), len(carried), len(frame.users)))
     missing = set(range(len(paths)))
-    # A few columns of a large graph at a time, since every step that longer paths go on from holds all of them.
-    width = max(1, CELLS_AT_ONCE // max(1, len(frame.users)))
     for graph in build_graphs(frame, without):
-        for start in range(0, len(carried), width):
-            some = carried[start : start + width]
-            places = [columns.index(column) for column in some]
-            state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(some))
-            for path, found in propagate(graph, torch.from_numpy(state), hops):
-                if path in paths:
-                    far[paths.index(path), start : start + width] = found.numpy().T
-                    missing.discard(paths.index(path))
-            let_go(far)
+        for path, start, found in _carried(frame, graph, columns, carried, hops, scaling):
+            if path in paths:
+                far[paths.index(path), start : start + len(found)] = found
+                missing.discard(paths.index(path))
+        let_go(far)
+        # Before the next part is built.
+        del graph
     far[[*missing]] = 0
     if only is not None:
         far = far[:, :, only]
@@ -235,3 +232,22 @@ def inputs(
         beside = np.ascontiguousarray(far[:, :, rows].transpose(2, 0, 1)).reshape(len(x), -1)
         let_go(far)
         yield rows, torch.from_numpy(scaling.apply(x)), torch.from_numpy(beside)
+
+
+def _carried(
+    frame: Frame,
+    graph: HeteroData,
+    columns: tuple[str, ...],
+    carried: tuple[str, ...],
+    hops: int,
+    scaling: Scaling,
+) -> Iterator[tuple[str, int, npt.NDArray[np.float32]]]:
+    """Names of paths of ``graph`` and (c, N) what they carry of some of ``carried``, the first of which is at this place."""
+    # A few columns of a large graph at a time, since every step that longer paths go on from holds all of them.
+    width = max(1, CELLS_AT_ONCE // max(1, len(frame.users)))
+    for start in range(0, len(carried), width):
+        some = carried[start : start + width]
+        places = [columns.index(column) for column in some]
+        state = Scaling(scaling.centre[places], scaling.spread[places]).apply(frame.matrix.select(some))
+        for path, found in propagate(graph, torch.from_numpy(state), hops):
+            yield path, start, found.numpy().T

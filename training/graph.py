@@ -30,6 +30,8 @@ FRESH_SHARE = 0.02
 """What an old purchase still weighs: taste fades, but does not end."""
 
 
+TIES_AT_ONCE = 2_000_000
+
 LARGE = 2**31
 """Places of 32 bits end here."""
 
@@ -41,33 +43,35 @@ def build_graphs(frame: Frame, without: Sequence[str] = ()) -> Iterator[HeteroDa
     """The graph of `build_graph` in parts that no path leaves, so that little of a large one is in memory at once: all ties
     with purchases, then each kind of tie."""
     types = edge_types(frame, without)
-    yield build_graph(frame, without, [""])
-    for kind in KINDS_OF_TIE:
-        if _of_kind(FOLLOWERS, kind) in types:
-            yield build_graph(frame, without, [kind])
+    for kind in ("", *KINDS_OF_TIE):
+        beside = (BUYS, BOUGHT_BY) if not kind else ()
+        part = [step for step in (_of_kind(FOLLOWERS, kind), _of_kind(FOLLOWED, kind), *beside) if step in types]
+        if part:
+            yield build_graph(frame, without, part)
 
 
-def build_graph(frame: Frame, without: Sequence[str] = (), kinds: Sequence[str] = ("", *KINDS_OF_TIE)) -> HeteroData:
+def build_graph(frame: Frame, without: Sequence[str] = (), types: Sequence[EdgeType] | None = None) -> HeteroData:
     """A heterogeneous graph whose edge types each hold ``adj_t``, a sparse matrix (targets, sources) with rows summing to 1.
 
     Ties lead both ways, all kinds together and each kind on its own, weighted by strength; purchases lead to subjects and
-    back, the recent and the rare ones weighing more. without: some of ``PARTS``. kinds: of tie, where "" stands for ties of
-    any kind and purchases.
+    back, the recent and the rare ones weighing more. without: some of ``PARTS``. types: those of `edge_types` to build, by
+    default all.
     """
     graph = HeteroData()
     graph["user"].num_nodes = len(frame.users)
-    types = edge_types(frame, without)
-    if FOLLOWERS in types:
+    types = edge_types(frame, without) if types is None else types
+    kinds = [kind for kind in ("", *KINDS_OF_TIE) if _of_kind(FOLLOWERS, kind) in types]
+    if kinds:
         known = frame.ties.followers < len(frame.users)
         followers, influencers = frame.ties.followers[known], frame.ties.influencers[known]
         plain = "strength" in without
         weight = np.ones(len(followers), np.float32) if plain else frame.ties.select(["strength"])[known, 0]
         size = (len(frame.users), len(frame.users))
-        for kind in (kind for kind in kinds if _of_kind(FOLLOWERS, kind) in types):
+        for kind in kinds:
             rows = frame.ties.select([kind])[known, 0] > 0 if kind else slice(None)
             graph[_of_kind(FOLLOWERS, kind)].adj_t = _mean(influencers[rows], followers[rows], weight[rows], size)
             graph[_of_kind(FOLLOWED, kind)].adj_t = _mean(followers[rows], influencers[rows], weight[rows], size)
-    if frame.purchases is not None and BUYS in types and "" in kinds:
+    if frame.purchases is not None and BUYS in types:
         bought = frame.purchases
         buyers = np.bincount(bought.subjects)
         recent = np.exp(-bought.age_days / frame.horizon_days) + FRESH_SHARE
@@ -91,11 +95,13 @@ def edge_types(frame: Frame, without: Sequence[str] = ()) -> list[EdgeType]:
 
 def kinds_of(frames: Sequence[Frame]) -> list[str]:
     """Kinds of tie that any of the frames has, as columns of the tie table."""
-    return [
-        kind
-        for kind in KINDS_OF_TIE
-        if any(kind in frame.ties.columns and frame.ties.select([kind]).any() for frame in frames)
-    ]
+    there = set()
+    for frame in frames:
+        listed = [kind for kind in KINDS_OF_TIE if kind in frame.ties.columns]
+        for start in range(0, len(frame.ties), TIES_AT_ONCE):
+            of = frame.ties.select(listed, slice(start, start + TIES_AT_ONCE))
+            there |= {kind for place, kind in enumerate(listed) if of[:, place].any()}
+    return [kind for kind in KINDS_OF_TIE if kind in there]
 
 
 def paths(types: Sequence[EdgeType], hops: int) -> Iterator[tuple[str, Path]]:

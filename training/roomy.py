@@ -17,6 +17,9 @@ from features.errors import EngineError
 
 CELLS_IN_MEMORY = 20_000_000
 
+BYTES_IN_MEMORY = 32 << 20
+"""Of one column, of which there are many; a file for each smaller one would take more descriptors than a process has."""
+
 
 def roomy(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
     """``shape`` of float32 to be filled: in memory up to ``CELLS_IN_MEMORY`` cells, beyond in the folder of temporary
@@ -61,11 +64,18 @@ class Rows:
         self._size += len(rows)
 
     def whole(self) -> npt.NDArray[Any]:
-        """(n, width) or (n,) all rows, in their order; nothing can be appended any more."""
+        """(n, width) or (n,) all rows, in their order; nothing can be appended any more.
+
+        Raises:
+            EngineError: the disk has no room for the last of them.
+        """
         shape = self._size, *self._tail
         with self._file as file:
-            file.flush()
-            if prod(shape) > CELLS_IN_MEMORY:
+            try:
+                file.flush()
+            except OSError as error:
+                raise _no_room(prod(shape) * self._dtype.itemsize, error) from error
+            if prod(shape) * self._dtype.itemsize > BYTES_IN_MEMORY:
                 return np.memmap(file, self._dtype, "r+", shape=shape)
             file.seek(0)
             return np.fromfile(file, self._dtype).reshape(shape)
@@ -77,7 +87,7 @@ def laid_out(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     Raises:
         EngineError: the disk has no room for them.
     """
-    if values.size <= CELLS_IN_MEMORY:
+    if values.nbytes <= BYTES_IN_MEMORY:
         return values
     rows = Rows(values.shape[1] if values.ndim == 2 else None, values.dtype)
     rows.append(values)
@@ -90,7 +100,7 @@ def column_laid_out(column: pa.ChunkedArray) -> pa.ChunkedArray:
     Raises:
         EngineError: the disk has no room for it.
     """
-    if len(column) <= CELLS_IN_MEMORY:
+    if column.nbytes <= BYTES_IN_MEMORY:
         return column
     table = pa.table({"column": column.combine_chunks()})
     with tempfile.TemporaryFile(prefix="koc-") as file:

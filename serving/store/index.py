@@ -109,7 +109,7 @@ def _whole_categories(influence: Iterable[pa.RecordBatch]) -> Iterator[pa.Table]
             table = pa.Table.from_batches(held)
             # The last category may go on.
             known = pc.index(table["category"], table["category"][-1]).as_py()
-            if known:
+            if known > 0:
                 yield table.slice(0, known)
                 held = table.slice(known).to_batches()
     if any(map(len, held)):

@@ -272,7 +272,8 @@ def write_serving(users: pa.Table, categories: Iterable[pa.RecordBatch], folder:
 def _written(categories: pa.Table | pa.RecordBatchReader, path: Path) -> Iterator[pa.RecordBatch]:
     """The batches, each when it is written."""
     if isinstance(categories, pa.Table):
-        categories = categories.sort_by([("category", "ascending"), ("user_id", "ascending")]).to_reader()
+        named = categories.filter(pc.is_valid(categories["category"]))
+        categories = named.sort_by([("category", "ascending"), ("user_id", "ascending")]).to_reader()
     with pq.ParquetWriter(path, categories.schema) as writer:
         for batch in categories:
             writer.write_batch(batch)

@@ -10,7 +10,7 @@ NAMES = {
     "users": ("user_id",),
     "ties": ("user_id", "influencer_id"),
     "orders": ("order_id", "user_id", "referrer_id"),
-    "shares": ("share_id", "sharer_id", "target", "parent_share_id"),
+    "shares": ("share_id", "sharer_id", "parent_share_id"),
     "share_responses": ("share_id", "sharer_id", "responder_id"),
     "communities": ("community_id",),
     "memberships": ("community_id", "user_id", "inviter_id"),

@@ -1,5 +1,6 @@
 import errno
 import gc
+import io
 import os
 from pathlib import Path
 
@@ -61,22 +62,22 @@ def test_a_full_disk_is_an_error_and_no_signal(monkeypatch: pytest.MonkeyPatch) 
         roomy((50, 1_000_000))
 
 
-@pytest.mark.parametrize("fit", [100, 3])
+@pytest.mark.parametrize("fit", [100, 15])
 def test_rows_that_are_appended_are_one_array(fit: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.roomy.CELLS_IN_MEMORY", fit)
+    monkeypatch.setattr("training.roomy.BYTES_IN_MEMORY", fit)
     wide, numbers = Rows(2), Rows(dtype=np.int32)
     for start in (0, 2):
         wide.append(np.arange(2.0 * start, 2 * start + 4).reshape(2, 2))
         numbers.append(np.arange(start, start + 2))
     for found, expected in ((wide.whole(), np.arange(8, dtype=np.float32).reshape(4, 2)), (numbers.whole(), np.arange(4))):
-        assert isinstance(found, np.memmap) == (fit == 3)
+        assert isinstance(found, np.memmap) == (fit == 15)
         assert found.tolist() == expected.tolist()
     assert Rows(2).whole().shape == (0, 2)
 
 
 def test_what_is_laid_out_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("training.roomy.CELLS_IN_MEMORY", 3)
-    few, many, table = np.arange(3), np.arange(4, dtype=np.uint16), np.arange(6.0).reshape(2, 3)[:, ::-1]
+    monkeypatch.setattr("training.roomy.BYTES_IN_MEMORY", 7)
+    few, many, table = np.arange(7, dtype=np.int8), np.arange(4, dtype=np.uint16), np.arange(6.0).reshape(2, 3)[:, ::-1]
     assert laid_out(few) is few
     for values in (many, table):
         found = laid_out(values)
@@ -85,6 +86,25 @@ def test_what_is_laid_out_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     names = pa.chunked_array([["a", None], ["b", "c"]])
     assert column_laid_out(names).equals(names)
     assert column_laid_out(names).num_chunks == 1
+
+
+@pytest.mark.parametrize("what", ["rows", "array", "column", "batches"])
+def test_a_disk_that_is_full_later_is_an_error_too(what: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda **_: Full())
+    numbers = np.arange(10_000_000)
+    column = pa.chunked_array([numbers])
+    ask = {
+        "rows": lambda: Rows(1).append(np.ones((5, 1))),
+        "array": lambda: laid_out(numbers),
+        "column": lambda: column_laid_out(column),
+        "batches": lambda: spooled(pa.table({"n": column}).to_batches(), pa.schema({"n": pa.int64()})),
+    }
+    with pytest.raises(EngineError, match=r"GB for features do not fit into .* \(No space left on device\).*TMPDIR"):
+        ask[what]()
 
 
 def test_batches_are_told_once_and_later() -> None:
