@@ -13,6 +13,9 @@ from features.scratch import scratch_folder
 
 ROWS_AT_ONCE = 500_000
 
+TABLES_IN = "ATTACH '{file}' AS tables (RECOVERY_MODE NO_WAL_WRITES); USE tables"
+"""Where DuckDB keeps its tables, which ibis has no words for; with a log the space of dropped ones is not used again."""
+
 RESTING = "512MB"
 """Memory of an engine while others need it."""
 
@@ -82,8 +85,7 @@ class DuckDB:
         # Tables beyond the memory are read from a file and forgotten. In a database in memory each block that is read again
         # is also written again, which made a scan of 10 M users' purchases many times as long.
         file = str(folder / "tables.duckdb").replace("'", "''")
-        self._connection.raw_sql(f"ATTACH '{file}' AS tables (RECOVERY_MODE NO_WAL_WRITES)")
-        self._connection.raw_sql("USE tables")
+        self._connection.raw_sql(TABLES_IN.format(file=file))
         self._memory = memory_limit or str(self._connection.settings["memory_limit"])
 
     def read_parquet(self, path: Path) -> ir.Table:

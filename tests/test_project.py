@@ -120,8 +120,9 @@ COMPILED = (
     "connection.con.sql(connection.compile(wanted))",
     "connection.con.sql(connection.compile(expression))",
     "self._session.sql(self._connection.compile(expression))",
+    "self._connection.raw_sql(TABLES_IN.format(file=file))",
 )
-"""Text that an engine is given, made of an expression."""
+"""Text that an engine is given, made of an expression, or saying where its tables lie."""
 
 
 @pytest.mark.parametrize("name", [name for name in FILES if name.startswith("features/")])

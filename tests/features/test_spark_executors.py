@@ -42,10 +42,11 @@ def survives(step: int) -> bool: ...
 class Mortal(Spark):
     steps = 0
 
-    def materialise(self, expression: ir.Table) -> ir.Table:
+    def materialise(self, *parts: ir.Table, in_order: bool = False) -> ir.Table:
         self.steps += 1
-        doomed = self.steps in (2, 6)
-        return super().materialise(expression.filter(survives(ibis.literal(self.steps))) if doomed else expression)
+        if self.steps in (2, 6):
+            parts = tuple(part.filter(survives(ibis.literal(self.steps))) for part in parts)
+        return super().materialise(*parts, in_order=in_order)
 
 
 def once(step: int) -> bool:
