@@ -12,10 +12,11 @@ from features.dataset import Dataset
 from features.engine import Engine
 from features.errors import BundleError, NoScoresError, ScoresError
 from features.tables import Tables
+from serving.category_record import category_record
 from serving.communities import communities_of
 from serving.evidence import Evidence, evidence_of
 from serving.kpis import kpis
-from serving.scores import category_record, explained, score_users, tie_scores, user_facts
+from serving.scores import explained, score_users, tie_scores, user_facts
 from serving.store.manifest import Manifest
 from serving.store.schemas import DRIFT_SCHEMA
 from serving.store.score_store import ScoreStore

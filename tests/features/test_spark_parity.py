@@ -21,10 +21,11 @@ from features.intake.open_tables import open_tables
 from features.intake.quality import QualityReport
 from features.simulate.market import simulate_market
 from features.simulate.settings import MarketSettings
+from serving.category_record import category_record
 from serving.communities import communities_of
 from serving.evidence import evidence_of
 from serving.kpis import kpis
-from serving.scores import category_record, explained, score_users, tie_scores, user_facts
+from serving.scores import explained, score_users, tie_scores, user_facts
 from tests.paths import REPO, SHARED
 from training.folds import Panel, training_folds
 from training.hybrid import Hybrid, fit_hybrid

@@ -11,7 +11,8 @@ from features.engine import DuckDB
 from features.labels import churn_population
 from features.tables import Tables
 from serving import scores as scores_file
-from serving.scores import category_influence, explained, percentile, score_columns, score_users, tie_scores, user_facts
+from serving.category_record import category_influence
+from serving.scores import explained, percentile, score_columns, score_users, tie_scores, user_facts
 from tests.busy import DAYS, busy_rows
 from tests.conftest import Scored
 from tests.worlds import day, world

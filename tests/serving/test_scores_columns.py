@@ -2,7 +2,8 @@
 
 import pytest
 
-from serving.scores import category_record, user_facts
+from serving.category_record import category_record
+from serving.scores import user_facts
 from tests.worlds import day, world
 from training.timeline import Timeline
 
