@@ -5,10 +5,12 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Protocol
 
+import duckdb
 import ibis
 import ibis.expr.types as ir
 import pyarrow as pa
 
+from features.errors import EngineError
 from features.scratch import scratch_folder
 
 ROWS_AT_ONCE = 500_000
@@ -72,9 +74,9 @@ class DuckDB:
     fits into ``memory_limit`` (such as ``"6GB"``); what it works on spills there too."""
 
     def __init__(self, *, memory_limit: str | None = None, threads: int | None = None) -> None:
-        folder = scratch_folder(self)
+        self._folder = scratch_folder(self)
         settings: Mapping[str, object] = {
-            "temp_directory": str(folder),
+            "temp_directory": str(self._folder),
             "preserve_insertion_order": False,
             # Gives what queries no longer need back to the system while other work goes on beside the engine.
             "allocator_background_threads": True,
@@ -84,7 +86,7 @@ class DuckDB:
         self._connection = ibis.duckdb.connect(**settings)
         # Tables beyond the memory are read from a file and forgotten. In a database in memory each block that is read again
         # is also written again, which made a scan of 10 M users' purchases many times as long.
-        file = str(folder / "tables.duckdb").replace("'", "''")
+        file = str(self._folder / "tables.duckdb").replace("'", "''")
         self._connection.raw_sql(TABLES_IN.format(file=file))
         self._memory = memory_limit or str(self._connection.settings["memory_limit"])
 
@@ -99,9 +101,10 @@ class DuckDB:
         first, *others = parts
         self._connection.settings["disabled_optimizers"] = "join_order" if in_order else ""
         try:
-            table = self._connection.create_table(ibis.util.gen_name("step"), first)
-            for part in others:
-                self._connection.insert(table.op().name, part)
+            with self._enough_memory():
+                table = self._connection.create_table(ibis.util.gen_name("step"), first)
+                for part in others:
+                    self._connection.insert(table.op().name, part)
         finally:
             self._connection.settings["disabled_optimizers"] = ""
         return table
@@ -119,7 +122,8 @@ class DuckDB:
             self._connection.settings["memory_limit"] = self._memory
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
-        return self._connection.to_pyarrow(expression)
+        with self._enough_memory():
+            return self._connection.to_pyarrow(expression)
 
     def stream(self, expression: ir.Table) -> Generator[pa.RecordBatch, None, None]:
         connection = self._connection
@@ -127,9 +131,26 @@ class DuckDB:
         connection.settings["preserve_insertion_order"] = True
         try:
             # ibis 12 streams through a method that DuckDB 2 no longer has.
-            yield from connection.con.sql(connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
+            with self._enough_memory():
+                yield from connection.con.sql(connection.compile(expression)).to_arrow_reader(ROWS_AT_ONCE)
         finally:
             connection.settings["preserve_insertion_order"] = False
 
     def write_parquet(self, expression: ir.Table, path: Path) -> None:
-        self._connection.to_parquet(expression, path)
+        with self._enough_memory():
+            self._connection.to_parquet(expression, path)
+
+    @contextmanager
+    def _enough_memory(self) -> Iterator[None]:
+        """
+        Raises:
+            EngineError: what is done inside fits neither the memory nor the disk.
+        """
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            said, *_ = str(error).splitlines()
+            raise EngineError(
+                f"DuckDB needs more than its {self._memory} of memory, or more disk than {self._folder} has: {said}; "
+                "give it more with --memory, or set TMPDIR to a folder with more room"
+            ) from error

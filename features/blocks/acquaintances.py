@@ -48,16 +48,19 @@ def acquaintances_at_join(snapshot: Snapshot) -> ir.Table:
     )
     begun = first.group_by("community_id").agg(begun_at=first.joined_at.min())
     first = first.join(begun, "community_id").filter(ibis._.joined_at > ibis._.begun_at).drop("begun_at")
-    pairs = snapshot["pairs"]
-    back = pairs.select(user_id="influencer_id", influencer_id="user_id", since="since")
-    both = ibis.union(pairs.select(*back.columns), back)
-    links = both.group_by("user_id", other_id="influencer_id").agg(since=both.since.min())
+    mine = first.select("community_id", "user_id", "joined_at")
     there = joined.group_by("community_id", other_id="user_id").agg(there_at=joined.joined_at.min())
-    met = (
-        first.select("community_id", "user_id", "joined_at").join(links, "user_id").join(there, ["community_id", "other_id"])
-    )
-    met = met.filter(met.there_at < met.joined_at, met.since < met.joined_at)
-    known = met.group_by("community_id", "user_id").agg(known=met.count())
+
+    def met(**ends: str) -> ir.Table:
+        links = snapshot["pairs"].select("since", **ends)
+        both = mine.join(links, "user_id").join(there, ["community_id", "other_id"])
+        both = both.filter(both.there_at < both.joined_at, both.since < both.joined_at)
+        return both.select("community_id", "user_id", "other_id")
+
+    # Each direction on its own: people in communities are few, and all ties both ways would first be sorted by their ends.
+    either_way = met(user_id="user_id", other_id="influencer_id"), met(user_id="influencer_id", other_id="user_id")
+    people = ibis.union(*either_way, distinct=True)
+    known = people.group_by("community_id", "user_id").agg(known=people.count())
     told = first.left_join(known, ["community_id", "user_id"])
     return told.select("community_id", "user_id", "joined_at", "present", known=told.known.fill_null(0))
 
