@@ -26,13 +26,13 @@ from features.dataset import read_dataset
 from features.engine import DuckDB
 from features.intake.open_tables import open_tables
 from features.prepare import with_chains, with_ledger
-from features.schema import TABLES, Kind
-from features.snapshot import take_snapshot
+from features.snapshot import Snapshot, take_snapshot
 from features.user_table import build_user_table
 from serving.access.keys import Keys
 from serving.settings import ServiceSettings
 from serving.state.database import Database
 from tests.benchmarks.clock import Clock
+from tests.benchmarks.floors import blocks_of, scan, scan_of_each, with_tie_table
 from tests.benchmarks.growth import Cost
 from tests.benchmarks.load import measure
 from tests.benchmarks.test_bench_api import bearer, cpu_seconds, request, served
@@ -49,6 +49,7 @@ from training.timeline import Labels, Timeline
 
 SETTINGS = TrainSettings()
 SCAN = "scan and group-by of the same Parquet"
+READ = "scan and group-by of what each reads"
 CONNECTIONS, SECONDS = 4, 3.0
 LIST = {
     "size": 1_000,
@@ -73,7 +74,7 @@ def tables_to_frame(folder: Path, users: int, memory: str) -> Generator[Cost, No
     dataset = read_dataset(folder / "dataset.toml")
     engine = DuckDB(memory_limit=memory, threads=SETTINGS.threads)
     clock = Clock()
-    scan(folder, memory)
+    scan(folder, DuckDB(memory_limit=memory, threads=SETTINGS.threads))
     floor = clock.taken()["cpu_seconds"]
 
     clock = Clock()
@@ -88,7 +89,19 @@ def tables_to_frame(folder: Path, users: int, memory: str) -> Generator[Cost, No
     frame = build_frame(table, snapshot)
     yield clock.cost("features into a frame", users, SCAN, floor)
     engine.release(table.users)
+    yield blocks_alone(with_tie_table(with_chains(snapshot)), engine, users)
     return frame, Timeline(tables, _frames={as_of: frame}).labels(as_of)
+
+
+def blocks_alone(snapshot: Snapshot, engine: DuckDB, users: int) -> Cost:
+    """Each block beside what it reads; the whole of features reads most tables once a block."""
+    clock = Clock()
+    scan_of_each(snapshot, engine)
+    floor = clock.taken()["cpu_seconds"]
+    clock = Clock()
+    for block in blocks_of(snapshot):
+        engine.release(engine.materialise(block.build(snapshot)))
+    return clock.cost("blocks of features", users, READ, floor)
 
 
 def graph_and_network(frame: Frame, labels: Labels, users: int) -> Iterator[Cost]:
@@ -98,7 +111,7 @@ def graph_and_network(frame: Frame, labels: Labels, users: int) -> Iterator[Cost
     columns = carried_columns(frame.matrix.columns, frame.windows)
     state = torch.from_numpy(frame.matrix.select(columns))
     torch.set_num_threads(SETTINGS.threads)
-    moving = touched(graph, SETTINGS.hops, len(columns)) / memory_bandwidth()
+    moving = touched(graph, SETTINGS.hops, len(columns)) / memory_bandwidth(time.process_time)
     clock = Clock()
     deque(propagate(graph, state, SETTINGS.hops), maxlen=0)
     yield clock.cost("propagation", users, "its bytes at the bandwidth of the memory", moving)
@@ -124,22 +137,6 @@ def trees(frame: Frame, labels: Labels, users: int) -> Iterator[Cost]:
 
 def groups_of(frame: Frame) -> npt.NDArray[np.int64]:
     return np.arange(len(frame.users)) % SETTINGS.groups
-
-
-def scan(folder: Path, memory: str) -> None:
-    """Read every column of every source, and count rows and days of each user in tables that have users."""
-    engine = DuckDB(memory_limit=memory, threads=SETTINGS.threads)
-    for file in sorted(folder.glob("*.parquet")):
-        table = engine.read_parquet(file)
-        engine.to_arrow(table.aggregate(**{name: table[name].count() for name in table.columns}))
-        spec = TABLES.get(file.stem)
-        keys = [column for column in spec.of_kind(Kind.USER) if column.name in table.columns] if spec else []
-        if spec is None or not keys:
-            continue
-        said = {"rows": table.count()}
-        if spec.event_time in table.columns:
-            said |= {"first": table[spec.event_time].min(), "last": table[spec.event_time].max()}
-        engine.materialise(table.group_by(keys[0].name).agg(**said))
 
 
 def serving(folder: Path, users: int, _: str) -> Iterator[Cost]:

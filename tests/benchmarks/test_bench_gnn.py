@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -181,10 +181,10 @@ def touched(graph: HeteroData, hops: int, width: int) -> int:
     return moved
 
 
-def memory_bandwidth() -> float:
-    """Bytes a second that a copy reads and writes."""
+def memory_bandwidth(clock: Callable[[], float] = time.monotonic) -> float:
+    """Bytes that a copy reads and writes in a second of ``clock``."""
     one, other = torch.ones(50_000_000), torch.ones(50_000_000)
-    return 2 * 4 * 50_000_000 / min(seconds_of(lambda: other.copy_(one)) for _ in range(5))
+    return 2 * 4 * 50_000_000 / min(seconds_of(lambda: other.copy_(one), clock) for _ in range(5))
 
 
 def sage(graph: Mapping[str, npt.NDArray[Any]], wanted: float, longest: float) -> dict[str, Any]:
