@@ -83,7 +83,7 @@ def test_a_file_starts_by_saying_what_comes_out_of_it(name: str) -> None:
 HEAVY = {
     "mlflow": {"training/tracking.py"},
     "lightgbm": {"training/"},
-    "numba": {"training/forest.py"},
+    "numba": {"training/machine_code.py", "training/propagate.py"},
     "torch": {"training/graph.py", "training/propagate.py", "training/gnn.py", "training/gnn_fit.py"},
     "torch_geometric": {"training/gnn.py", "training/graph.py", "training/propagate.py"},
     "safetensors": {"training/gnn.py"},

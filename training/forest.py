@@ -13,10 +13,10 @@ from functools import cache
 from typing import Any
 
 import lightgbm
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from training.machine_code import compiled
 from training.matrix import Floats
 
 BLOCK = 64
@@ -138,11 +138,7 @@ def _at_most(threshold: float) -> np.float32:
 
 @cache
 def _compiled() -> Callable[..., None]:
-    """`_add` in machine code, which is kept for the next process where there is a folder for it."""
-    try:
-        return numba.njit(nogil=True, cache=True)(_add)  # type: ignore[no-any-return]
-    except RuntimeError:
-        return numba.njit(nogil=True)(_add)  # type: ignore[no-any-return]
+    return compiled(_add)
 
 
 def _add(x, feature, most, unknown_left, stays, values, conditions, leaves, member, places, found):  # type: ignore[no-untyped-def]

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from features.engine import DuckDB, Engine
+from features.errors import EngineError
 
 ROWS = pa.table({"user_id": ["a", None, "c"], "amount": pa.array([1, None, 2**62], pa.int64())})
 
@@ -136,3 +137,13 @@ def test_a_folder_for_temporary_files_may_have_any_name(tmp_path: Path, monkeypa
     monkeypatch.setattr("tempfile.tempdir", str(place))
     engine = DuckDB(threads=1)
     assert engine.to_arrow(engine.materialise(engine.from_arrow(ROWS))).equals(ROWS)
+
+
+def test_what_does_not_fit_says_how_to_give_it_more() -> None:
+    engine = DuckDB(memory_limit="20MB", threads=1)
+    rows = engine.from_arrow(pa.table({"user_id": np.arange(300_000) % 100, "text": [f"{n:030d}" for n in range(300_000)]}))
+    # Lists of all texts cannot be spilled.
+    listed = rows.group_by("user_id").agg(texts=rows.text.collect())
+    with pytest.raises(EngineError, match=r"more than its 20MB of memory.*--memory.*TMPDIR"):
+        engine.materialise(listed)
+    assert engine.to_arrow(rows.aggregate(rows=rows.count()))["rows"].to_pylist() == [300_000]
