@@ -18,13 +18,13 @@ class Influencers:
     least: str | None = None
     below: str | None = None
 
-    def of(self, ties: ir.Table) -> ir.Table:
-        """The rows of (influencer_id, ...) that name one of them; engines look for no other rows in what ``ties`` joins."""
+    def of(self, rows: ir.Table, column: str = "influencer_id") -> ir.Table:
+        """The rows that name one of them in ``column``; engines look for no other rows in what ``rows`` joins."""
         if self.least is not None:
-            ties = ties.filter(ties.influencer_id >= self.least)
+            rows = rows.filter(rows[column] >= self.least)
         if self.below is not None:
-            ties = ties.filter(ties.influencer_id < self.below)
-        return ties
+            rows = rows.filter(rows[column] < self.below)
+        return rows
 
 
 EVERYBODY = Influencers()

@@ -12,7 +12,7 @@ from features.blocks.block import Block, Feature, Scope
 from features.blocks.neighbours import AGGREGATED, SIDES, neighbour_features, neighbour_table
 from features.lookback import release_lookback, within_lookback
 from features.snapshot import Snapshot
-from features.tie_parts import influencers_in_parts
+from features.tie_parts import EVERYBODY, Influencers, influencers_in_parts
 from features.tie_table import ENDS, STRENGTHS, build_tie_table, tie_features
 
 
@@ -51,10 +51,11 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         by_scope[block.scope] += block.columns(windows)
     by_scope["graph"] += _columns(around, windows)
 
+    people = influencers_in_parts(lately["pairs" if "pairs" in lately else "ledger"], engine)
     strengths: list[ir.Table] = []
 
     def tie_parts() -> Iterator[ir.Table]:
-        for some in influencers_in_parts(lately["pairs" if "pairs" in lately else "ledger"], engine):
+        for some in people:
             progress("ties")
             part = build_tie_table(lately, some)
             strengths.append(engine.materialise(part.select(*ENDS, *(name for name in STRENGTHS if name in part.columns))))
@@ -67,7 +68,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         # Of ties that nobody asked for, too.
         deque(ties, maxlen=0)
         tied = lately.with_tables(tie_table=strengths[0] if len(strengths) == 1 else ibis.union(*strengths))
-        known = yield from _own_parts(tied, blocks, users, AGGREGATED if around else (), progress)
+        known = yield from _own_parts(tied, blocks, users, people, AGGREGATED if around else (), progress)
         engine.release(*strengths)
         release_lookback(lately, snapshot)
         if around:
@@ -89,16 +90,19 @@ def _own_parts(
     snapshot: Snapshot,
     blocks: Sequence[Block],
     users: ir.Table,
+    people: Sequence[Influencers],
     aggregated: Container[str],
     progress: Callable[[str], None],
 ) -> Generator[ir.Table, None, ir.Table]:
-    """The part of each block -> ``users`` and those of their features that are ``aggregated`` over neighbours."""
+    """The part of each block, made of some ``people`` at a time where it reads ties -> ``users`` and those of their features
+    that are ``aggregated`` over neighbours."""
     engine, windows = snapshot.engine, snapshot.windows
     kept: list[ir.Table] = []
     summed: list[str] = []
     for block in blocks:
         progress(block.name.replace("_", " "))
-        part = engine.materialise(_typed(block.build(snapshot), block.features, windows))
+        told = _typed(block.build(snapshot), block.features, windows)
+        part = engine.materialise(*(some.of(told, "user_id") for some in (people if "ties" in block.needs else [EVERYBODY])))
         yield part
         carried = _columns((feature for feature in block.features if feature.name in aggregated), windows)
         if carried:
