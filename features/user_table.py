@@ -73,7 +73,7 @@ def build_user_table(snapshot: Snapshot, progress: Callable[[str], None] = lambd
         release_lookback(lately, snapshot)
         if around:
             progress("neighbours")
-            yield from _parts_around(lately, known, around)
+            yield from _parts_around(lately, known, people, around)
         engine.release(known)
 
     return UserTable(
@@ -115,13 +115,16 @@ def _own_parts(
     return known
 
 
-def _parts_around(snapshot: Snapshot, known: ir.Table, features: Sequence[Feature]) -> Iterator[ir.Table]:
+def _parts_around(
+    snapshot: Snapshot, known: ir.Table, people: Sequence[Influencers], features: Sequence[Feature]
+) -> Iterator[ir.Table]:
     """The part of each side of `neighbours`; known: user_id and the counts that are summed over neighbours."""
     engine, windows = snapshot.engine, snapshot.windows
     summed = [column for column in known.columns if column != "user_id"]
     for side in SIDES:
         mine = [feature for feature in features if feature.name.startswith(f"{side}_")]
-        part = engine.materialise(_typed(neighbour_table(known, snapshot["pairs"], summed, side), mine, windows))
+        told = _typed(neighbour_table(known, snapshot["pairs"], summed, side), mine, windows)
+        part = engine.materialise(*(some.of(told, "user_id") for some in people))
         yield part
         engine.release(part)
 
