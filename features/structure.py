@@ -22,7 +22,7 @@ def structure_of(names: pa.Array, arcs: Arcs) -> pa.Table:
     with threadpool_limits(1, user_api="openmp"):
         rank = np.asarray(directed.pagerank(damping=0.85)) if size else np.array([])
     del directed
-    undirected = _graph(size, either_way(arcs, size)[0])
+    undirected, _ = pairs_graph(size, arcs)
     clustering = np.asarray(undirected.transitivity_local_undirected(mode="nan"), dtype=float)
     return pa.table(
         {
@@ -34,17 +34,22 @@ def structure_of(names: pa.Array, arcs: Arcs) -> pa.Table:
     )
 
 
-def clusters_of(size: int, edges: Arcs, weight: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(size,) cluster of each node by the Leiden algorithm on modularity (Traag, Waltman and van Eck 2019).
+def pairs_graph(size: int, arcs: Arcs) -> tuple[igraph.Graph, NDArray[np.int8]]:
+    """The undirected graph of ``size`` people with one edge for each two that ``arcs`` join, and how many join each: 1 or 2.
 
-    edges: as `features.arcs.either_way` gives them, in an order that depends on ids only: with that and one seed the result
-    is always the same. weight: (E,) > 0.
+    The order of its edges depends on ids only.
     """
-    graph = _graph(size, edges)
+    pairs, ties = either_way(arcs, size)
+    return _graph(size, pairs), ties
+
+
+def clusters_of(graph: igraph.Graph, ties: NDArray[np.int8]) -> NDArray[np.int64]:
+    """(N,) cluster of each node of `pairs_graph` by the Leiden algorithm on modularity (Traag, Waltman and van Eck 2019),
+    each edge weighing as many as its ``ties``: with one seed always the same."""
     # igraph draws from one generator of the whole process.
     igraph.set_random_number_generator(random.Random(SEED))
     try:
-        found = graph.community_leiden(objective_function="modularity", weights=weight)
+        found = graph.community_leiden(objective_function="modularity", weights=ties)
     finally:
         igraph.set_random_number_generator(random)
     return np.asarray(found.membership, dtype=np.int64)

@@ -9,10 +9,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from features.arcs import arcs_of, either_way
+from features.arcs import arcs_of
 from features.blocks.acquaintances import present_members
 from features.snapshot import Snapshot, latest_attributes
-from features.structure import clusters_of
+from features.structure import clusters_of, pairs_graph
 
 Places = NDArray[np.int64]
 
@@ -95,8 +95,10 @@ def detected_clusters(snapshot: Snapshot) -> pa.Table:
         return pa.table({"user_id": pa.array([], pa.string()), "cluster_id": pa.array([], pa.string())})
     names, arcs = arcs_of(snapshot)
     with snapshot.engine.resting():
-        pairs, ties = either_way(arcs, len(names))
-        cluster = clusters_of(len(names), pairs, ties.astype(float))
+        graph, ties = pairs_graph(len(names), arcs)
+        # What is held here is held beside all that the algorithm takes.
+        del arcs
+        cluster = clusters_of(graph, ties)
     _, first, place, count = np.unique(cluster, return_index=True, return_inverse=True, return_counts=True)
     smallest = pc.binary_join_element_wise("cluster", names.take(pa.array(first)), ":")
     inside = count[place] >= LEAST
