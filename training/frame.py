@@ -18,6 +18,8 @@ from features.user_table import UserTable
 from training.matrix import Floats, Matrix, Places, among, places_of, to_matrix
 from training.roomy import Rows, let_go
 
+TIES_AT_ONCE = 2_000_000
+
 Ends = npt.NDArray[np.int32]
 """Places of people or subjects: of 100 M ties or purchases half of what places of 64 bits would take."""
 
@@ -40,9 +42,15 @@ class Ties:
     def select(self, columns: Sequence[str], ties: Places | slice = slice(None)) -> npt.NDArray[np.float32]:
         """(E, len(columns)) in the order asked for; ties: places of some of them, to be told of these only."""
         wanted = [self.columns.index(column) for column in columns]
-        read = self.x[ties, wanted] if isinstance(ties, slice) else self.x[np.ix_(ties, np.array(wanted, np.int64))]
-        let_go(self.x)
-        return np.asarray(read)
+        first, last, _ = ties.indices(len(self)) if isinstance(ties, slice) else (0, len(ties), 1)
+        read = np.empty((max(0, last - first), len(wanted)), np.float32)
+        # All columns of a tie lie side by side: but for parts, the whole file would be in memory for one column.
+        for start in range(first, last, TIES_AT_ONCE):
+            some = slice(start, min(start + TIES_AT_ONCE, last))
+            rows = self.x[some if isinstance(ties, slice) else ties[some]]
+            read[start - first : some.stop - first] = rows[:, wanted]
+            let_go(self.x)
+        return read
 
     def __len__(self) -> int:
         return len(self.followers)

@@ -220,8 +220,8 @@ def inputs(
         for path, start, found in _carried(frame, graph, columns, carried, hops, scaling):
             if path in paths:
                 far[paths.index(path), start : start + len(found)] = found
+                let_go(far)
                 missing.discard(paths.index(path))
-        let_go(far)
         # Before the next part is built.
         del graph
     far[[*missing]] = 0

@@ -12,7 +12,7 @@ from torch_geometric.data import HeteroData
 from torch_geometric.typing import EdgeType
 
 from features.tie_table import KINDS_OF_TIE
-from training.frame import Ends, Frame
+from training.frame import TIES_AT_ONCE, Ends, Frame
 
 # PyTorch says both once of the first sparse matrix, in words that frighten; edges are made here, in order and in bounds.
 torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
@@ -29,8 +29,6 @@ BOUGHT_BY: EdgeType = ("subject", "bought_by", "user")
 FRESH_SHARE = 0.02
 """What an old purchase still weighs: taste fades, but does not end."""
 
-
-TIES_AT_ONCE = 2_000_000
 
 LARGE = 2**31
 """Places of 32 bits end here."""

@@ -13,6 +13,7 @@ from training.bundle import Bundle
 from training.extras.all import EXTRAS
 from training.extras.contract import fit_extras
 from training.folds import Fold, Panel, training_folds
+from training.frame import TIES_AT_ONCE
 from training.hybrid import fit_hybrid
 from training.intervals import Evaluation, Record
 from training.metrics import Task
@@ -20,8 +21,6 @@ from training.profile import Profile
 from training.recipe import Recipe, require_same_data
 from training.settings import TrainSettings
 from training.timeline import Timeline
-
-TIES_AT_ONCE = 500_000
 
 PROFILED = 20_000
 """People, about, drawn of more, whose features and scores tell the distributions that later ones are compared with."""
