@@ -1,11 +1,14 @@
 """The ledger of assets: what candidates of each category amount to, what they cost, how reach turns into money."""
 
+from collections import Counter, defaultdict
+
 import ibis
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from features.snapshot import Snapshot
+from features.tie_parts import influencers_in_parts
 from features.value import costs
 from serving.store.schemas import KPIS_SCHEMA
 
@@ -60,32 +63,35 @@ def _counted(snapshot: Snapshot, category: ibis.expr.types.StringValue) -> pa.Ta
     pairs = ledger.group_by("category", "influencer_id", "influenced_id").agg(
         moves=ledger.count(), amount=ledger.value.sum(), weight=ledger.weight.sum(), new=ledger.is_new.max()
     )
-    people = pairs.group_by("category", "influenced_id").agg(
+    moved = pairs.group_by("category", "influenced_id").agg(
         moves=pairs.moves.sum(), amount=pairs.amount.sum(), new=pairs.new.max()
     )
-    led = people.group_by("category").agg(
-        led_in=people.count(),
-        served=people.count(where=people.moves > 1),
-        paid=people.count(where=people.amount > 0),
-        won=people.count(where=people.new),
-        amount=people.amount.sum().cast("int64"),
-    )
-    leaders = pairs.group_by("category").agg(candidates=pairs.influencer_id.nunique())
+    leaders = pairs.select("category", "influencer_id").distinct()
     around = pairs.select("category", person_id="influenced_id")
     if "pairs" in snapshot:
         ties = snapshot["pairs"].select("influencer_id", person_id="user_id")
-        tied = pairs.select("category", "influencer_id").distinct().join(ties, "influencer_id")
-        around = ibis.union(around, tied.select("category", "person_id"))
+        around = ibis.union(around, leaders.join(ties, "influencer_id").select("category", "person_id"))
     # People once each before they are counted: an engine spills the rows of a table, and not those of a count.
-    people_around = around.distinct()
-    reached = people_around.group_by("category").agg(reached=people_around.count())
-    tables = [snapshot.engine.to_arrow(part).to_pylist() for part in (led, leaders, reached)]
-    joined: dict[str | None, dict[str, object]] = {}
-    for row in (row for table in tables for row in table):
-        joined.setdefault(row["category"], {}).update(row)
+    around = around.distinct()
+    joined: defaultdict[str | None, Counter[str]] = defaultdict(Counter)
+    for some in influencers_in_parts(snapshot["pairs" if "pairs" in snapshot else "ledger"], snapshot.engine):
+        people = some.of(moved, "influenced_id")
+        led = people.group_by("category").agg(
+            led_in=people.count(),
+            served=people.count(where=people.moves > 1),
+            paid=people.count(where=people.amount > 0),
+            won=people.count(where=people.new),
+            amount=people.amount.sum().fill_null(0).cast("int64"),
+        )
+        candidates = some.of(leaders).group_by("category").agg(candidates=ibis._.count())
+        reached = some.of(around, "person_id").group_by("category").agg(reached=ibis._.count())
+        for part in (led, candidates, reached):
+            for row in snapshot.engine.to_arrow(part).to_pylist():
+                joined[row.pop("category")].update(row)
+    rows = [{"category": name, **counts} for name, counts in joined.items()]
     schema = pa.schema([KPIS_SCHEMA.field(name) for name in
                         ("category", "candidates", "reached", "led_in", "served", "paid", "won", "amount")])  # fmt: skip
-    return pa.Table.from_pylist(list(joined.values()), schema)
+    return pa.Table.from_pylist(rows, schema)
 
 
 def _divided_costs(snapshot: Snapshot) -> dict[str | None, int] | None:
