@@ -6,10 +6,9 @@ waits wherever the processor guessed the way wrong.
 """
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import lightgbm
@@ -97,7 +96,7 @@ class Forest:
         """
         if x.shape[1] != self.features:
             raise ValueError(f"the trees read {self.features} columns, and were given {x.shape[1]}")
-        add = _compiled()
+        add = compiled(_add)
         found = np.zeros((len(x), self.members))
         conditions = self.feature, self.most, self.unknown_left, self.stays
         trees = self.values, self.conditions, self.leaves, self.member
@@ -134,11 +133,6 @@ def _at_most(threshold: float) -> np.float32:
     with np.errstate(over="ignore"):
         near = np.float32(threshold)
     return near if float(near) <= threshold else np.nextafter(near, np.float32(-np.inf))
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    return compiled(_add)
 
 
 def _add(x, feature, most, unknown_left, stays, values, conditions, leaves, member, places, found):  # type: ignore[no-untyped-def]

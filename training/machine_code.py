@@ -1,6 +1,7 @@
 """Loops that no library has, in machine code."""
 
 from collections.abc import Callable
+from functools import cache
 
 import numba
 
@@ -8,9 +9,10 @@ import numba
 numba.config.THREADING_LAYER = "threadsafe"
 
 
+@cache
 def compiled(loop: Callable[..., None], *, parallel: bool = False) -> Callable[..., None]:
-    """``loop`` in machine code, which is kept for the next process where there is a folder for it; other threads may run
-    meanwhile.
+    """``loop`` in machine code, made once, and kept for the next process where there is a folder for it; other threads may
+    run meanwhile.
 
     parallel: what it says of ``prange`` is done on all processors.
     """

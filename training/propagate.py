@@ -4,8 +4,7 @@ Propagate first and learn after (Wu et al., Simplifying Graph Convolutional Netw
 Inception Graph Neural Networks, 2020): the graph is read once for each date, and training sees rows only.
 """
 
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -44,13 +43,9 @@ def _means(adj_t: torch.Tensor, x: npt.NDArray[np.float32]) -> npt.NDArray[np.fl
     gives page by page; numpy asks for large pages.
     """
     found = np.empty((adj_t.shape[0], x.shape[1]), np.float32)
-    _compiled()(adj_t.crow_indices().numpy(), adj_t.col_indices().numpy(), adj_t.values().numpy(), x, found)
+    edges = adj_t.crow_indices().numpy(), adj_t.col_indices().numpy(), adj_t.values().numpy()
+    compiled(_average, parallel=True)(*edges, x, found)
     return found
-
-
-@cache
-def _compiled() -> Callable[..., None]:
-    return compiled(_average, parallel=True)
 
 
 def _average(starts, sources, weights, x, found):  # type: ignore[no-untyped-def]
