@@ -94,12 +94,12 @@ def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTable
     """
     frame = frame_of_all(timeline, as_of)
     require_same_features(bundle.hybrid, frame)
-    timeline.progress(f"{as_of:%Y-%m-%d}: what the models say")
     snapshot = timeline.snapshot(as_of)
     said, (facts, categories, extras) = _beside(
         lambda: bundle.hybrid.said(frame),
         lambda: (user_facts(frame, snapshot), category_record(snapshot), bundle.extras.score(snapshot, frame)),
         snapshot.engine if len(frame.users) + len(frame.ties) > BESIDE else None,
+        lambda what: timeline.progress(f"{as_of:%Y-%m-%d}: {what}"),
     )
     users, ties = score_users(bundle.hybrid, frame, said, facts, extras), tie_scores(frame, said)
     del facts, extras
@@ -117,16 +117,21 @@ def tables_of(timeline: Timeline, bundle: Bundle, as_of: datetime) -> BatchTable
     return found
 
 
-def _beside(models: Callable[[], Told], facts: Callable[[], Known], engine: Engine | None) -> tuple[Told, Known]:
+def _beside(
+    models: Callable[[], Told], facts: Callable[[], Known], engine: Engine | None, progress: Callable[[str], None]
+) -> tuple[Told, Known]:
     """Models ask nothing of the engine, and facts nothing of the models: each leaves cores idle for the other.
 
     engine: given where both do not fit into memory, so that they come after each other.
     """
     if engine is None:
+        progress("what the models say")
         with aside(models) as telling:
             known = facts()
             return telling.result(), known
+    progress("facts about users")
     known = facts()
+    progress("what the models say")
     with engine.resting():
         return models(), known
 

@@ -1,6 +1,7 @@
 """Options that several commands share, and what they open: datasets, engines, progress."""
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -63,17 +64,24 @@ console = Console()
 notes = Console(stderr=True)
 """Progress and remarks, so that standard output holds results only."""
 
+SILENCE = 30
+"""Seconds."""
+
 
 class _Lines:
-    """Progress where no line can be rewritten: one line for each date, not for each of its steps."""
+    """Progress where no line can be rewritten: one line for each date, and a step where ``SILENCE`` has passed without."""
 
     def __init__(self) -> None:
         self._told: str | None = None
+        self._due = time.monotonic() + SILENCE
 
     def __call__(self, step: str) -> None:
         head, _, rest = step.partition(": ")
-        if rest and head != self._told:
-            notes.print(f"  {head}", soft_wrap=True, markup=False, highlight=False)
+        begins = rest and head != self._told
+        if begins or time.monotonic() >= self._due:
+            notes.print(f"  {head if begins else step}", soft_wrap=True, markup=False, highlight=False)
+            self._due = time.monotonic() + SILENCE
+        if begins:
             self._told = head
 
 
