@@ -65,7 +65,7 @@ def standings(frame: Frame, columns: Sequence[str], rows: Rows | None = None) ->
         values = frame.matrix.column(column)
         x[:, index] = np.nan
         x[among, index] = _percentile(values[asked & buyers], values[buyers])
-    let_go(x)
+        let_go(x)
     return x
 
 

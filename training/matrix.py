@@ -42,7 +42,8 @@ class Matrix:
         read = np.empty((len(self.users[some]), len(columns)), np.float32)
         for index, column in enumerate(columns):
             read[:, index] = self.x[some, place[column]]
-        let_go(self.x)
+            # Of a few rows anywhere the system brings what lies around each: of all columns that would be the whole file.
+            let_go(self.x)
         return read
 
     def parts(

@@ -23,17 +23,14 @@ def propagate(graph: HeteroData, x: torch.Tensor, hops: int) -> Iterator[tuple[s
     # Kept of each path is what longer ones go on from, and no more: of a large graph all would not fit.
     onward = {path[:length] for _, path in named for length in range(len(path))}
     known: dict[Path, npt.NDArray[np.float32]] = {(): np.ascontiguousarray(x.numpy())}
-
-    def carried(path: Path) -> npt.NDArray[np.float32]:
-        if path in known:
-            return known[path]
-        found = _means(graph[path[-1]].adj_t, carried(path[:-1]))
-        if path in onward:
-            known[path] = found
-        return found
-
     for name, path in named:
-        yield name, torch.from_numpy(carried(path))
+        begun = max(length for length in range(len(path) + 1) if path[:length] in known)
+        found = known[path[:begun]]
+        for length in range(begun, len(path)):
+            found = _means(graph[path[length]].adj_t, found)
+            if path[: length + 1] in onward:
+                known[path[: length + 1]] = found
+        yield name, torch.from_numpy(found)
 
 
 def _means(adj_t: torch.Tensor, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -1,10 +1,14 @@
+import gc
+import weakref
+from collections import deque
+
 import numpy as np
 import pytest
 import torch
 
 from tests.training.frames import frame_of
 from training.graph import build_graph, build_graphs
-from training.propagate import propagate
+from training.propagate import _means, propagate
 
 USERS = ["a", "b", "c", "d"]
 # b and c may follow a, d may follow b.
@@ -70,3 +74,21 @@ def test_parts_of_the_graph_have_the_paths_of_the_whole_one() -> None:
 
 def test_users_alone_hear_nothing() -> None:
     assert not [*propagate(build_graph(frame_of(USERS, {})), X, 2)]
+
+
+def test_what_paths_went_on_from_is_let_go_with_the_last_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+
+    def told(adj_t: torch.Tensor, x: np.ndarray) -> np.ndarray:
+        found = _means(adj_t, x)
+        made.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr("training.propagate._means", told)
+    gc.disable()
+    try:
+        deque(propagate(build_graph(frame_of(USERS, {}, ties=TIES, bought=BOUGHT)), X, 2), maxlen=0)
+        assert made
+        assert all(found() is None for found in made)
+    finally:
+        gc.enable()

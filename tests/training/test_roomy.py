@@ -3,12 +3,17 @@ import gc
 import io
 import os
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
 from features.errors import EngineError
+from training.churn import standings
+from training.frame import Frame
+from training.matrix import Matrix
 from training.roomy import Rows, column_laid_out, laid_out, let_go, roomy, spooled
 
 
@@ -41,6 +46,32 @@ def test_a_large_array_leaves_memory_and_no_file(tmp_path: Path, monkeypatch: py
     del x
     gc.collect()
     assert before - opened(tmp_path) == 1
+
+
+def test_large_arrays_are_in_memory_a_column_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+
+    def told(x: np.ndarray) -> None:
+        held.append(resident())
+        let_go(x)
+
+    for reader in ("matrix", "churn"):
+        monkeypatch.setattr(f"training.{reader}.let_go", told)
+    columns, users = tuple("abcdefghij"), np.arange(4_000_000)
+    x = roomy((len(columns), len(users))).T
+    x[:] = 1.0
+    let_go(x)
+    matrix = Matrix(users, x, columns, {"own": columns})
+    before = resident()
+    # A few rows of all columns, such as those of the users who are given reasons: 16 MB a column lie around them.
+    assert matrix.select(columns, users[::200]).sum() == len(columns) * len(users) / 200
+    assert max(held) - before < 50_000_000
+    held.clear()
+    frame = cast(Frame, SimpleNamespace(users=users, matrix=matrix, churn_population=users % 2 == 0))
+    known = standings(frame, columns)
+    # Values and ranks of one column take several times 16 MB, and are not among what is held where it is let go.
+    assert np.nansum(known) == pytest.approx(len(columns) * len(users) / 4)
+    assert max(held) - min(held) < 100_000_000
 
 
 def resident() -> int:
