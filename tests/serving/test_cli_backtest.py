@@ -31,16 +31,18 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_records_are_printed_written_and_drawn(shop: Path, tmp_path: Path) -> None:
+def test_records_are_printed_written_and_drawn(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine too, no step takes so long that it is told.
+    monkeypatch.setattr("serving.cli.options.SILENCE", float("inf"))
     file = tmp_path / "new" / "records.json"
     ran = koc("backtest", "--dataset", shop / "dataset.toml", "--test-date", "2024-03-01", "--json", file, "--seed", 3)
     assert ran.status == 0, ran.err
     assert "Churn: no order within the horizon | shop | 2024-03-01" in " ".join(ran.out.split())
     assert "reading" not in ran.out
     lines = ran.err.splitlines()
-    # What is done, then one line for each date, and one for what all rows tell; of what takes long its steps.
+    # What is done, then one line for each date, and one for what all rows tell.
     assert lines[:2] == ["reading shop", "backtest"]
-    assert all(re.fullmatch(r"  (\d{4}-\d\d-\d\d|the truth)(: .+)?", line) for line in lines[2:]), lines
+    assert all(re.fullmatch(r"  (\d{4}-\d\d-\d\d|the truth)", line) for line in lines[2:]), lines
     assert len(lines) > 3
     records = json.loads(file.read_text())
     assert {record["as_of"] for record in records} == {"2024-03-01", "pooled"}

@@ -30,7 +30,9 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Path) -> None:
+def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # On a busy machine too, no step takes so long that it is told.
+    monkeypatch.setattr("serving.cli.options.SILENCE", float("inf"))
     home = tmp_path / "home"
     arguments = ("--dataset", shop / "dataset.toml", "--home", home, "--settings", shop / "small.toml")
     ran = koc("train", *arguments, columns=30)
@@ -41,10 +43,9 @@ def test_the_first_model_serves_and_the_next_challenges(shop: Path, tmp_path: Pa
         f"next: koc score --dataset {shop / 'dataset.toml'} --home {home}"
     )
     lines = ran.err.splitlines()
-    # What is done, then one line for each date, one for what all rows tell, and one for models beside the ranking; of what
-    # takes long its steps.
+    # What is done, then one line for each date, one for what all rows tell, and one for models beside the ranking.
     assert lines[:2] == ["reading shop", "training"]
-    assert all(re.fullmatch(r"  (\d{4}-\d\d-\d\d|the truth|extra model)(: .+)?", line) for line in lines[2:]), lines
+    assert all(re.fullmatch(r"  (\d{4}-\d\d-\d\d|the truth|extra model)", line) for line in lines[2:]), lines
     assert len(lines) > 3
     ran = koc("train", *arguments, "--seed", 1, "--dates", 1)
     # The champion stays: a bare `koc score` would not show the new model.
