@@ -3,7 +3,7 @@
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import duckdb
 import ibis
@@ -88,7 +88,7 @@ class DuckDB:
         # is also written again, which made a scan of 10 M users' purchases many times as long.
         file = str(self._folder / "tables.duckdb").replace("'", "''")
         self._connection.raw_sql(TABLES_IN.format(file=file))
-        self._memory = memory_limit or str(self._connection.settings["memory_limit"])
+        self._memory = memory_limit or self._value("current_setting('memory_limit')")
 
     def read_parquet(self, path: Path) -> ir.Table:
         pattern = path / "*.parquet" if path.is_dir() else path
@@ -115,11 +115,16 @@ class DuckDB:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        self._connection.settings["memory_limit"] = RESTING
+        if self._value(f"parse_formatted_bytes(current_setting('memory_limit')) > parse_formatted_bytes('{RESTING}')"):
+            self._connection.settings["memory_limit"] = RESTING
         try:
             yield
         finally:
             self._connection.settings["memory_limit"] = self._memory
+
+    def _value(self, expression: str) -> Any:
+        """What DuckDB says of itself; all rows are taken, since it answers nothing else before the last of them."""
+        return self._connection.raw_sql(f"SELECT {expression}").fetchall()[0][0]
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         with self._enough_memory():
@@ -148,8 +153,11 @@ class DuckDB:
         """
         try:
             yield
-        except duckdb.OutOfMemoryException as error:
-            said, *_ = str(error).splitlines()
+        except (duckdb.OutOfMemoryException, OSError) as error:
+            said, *_ = str(error).splitlines() or [""]
+            # What a query meets while its rows are streamed comes through Arrow, which has no error of its own for it.
+            if isinstance(error, OSError) and not said.startswith("Out of Memory Error"):
+                raise
             raise EngineError(
                 f"DuckDB needs more than its {self._memory} of memory, or more disk than {self._folder} has: {said}; "
                 "give it more with --memory, or set TMPDIR to a folder with more room"

@@ -8,7 +8,7 @@ import numpy as np
 
 from features.engine import Engine, rows_in
 
-TIES_AT_ONCE = 12_000_000
+TIES_A_PART = 12_000_000
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ EVERYBODY = Influencers()
 
 def influencers_in_parts(ties: ir.Table, engine: Engine) -> list[Influencers]:
     """Everybody, or where ``ties`` (influencer_id, ...) has many rows, by rising ids so many that each part has few."""
-    parts = -(-rows_in(ties, engine) // TIES_AT_ONCE)
+    parts = -(-rows_in(ties, engine) // TIES_A_PART)
     if parts < 2:
         return [EVERYBODY]
     counted = engine.to_arrow(ties.group_by("influencer_id").agg(ties=ties.count()).order_by("influencer_id"))

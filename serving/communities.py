@@ -9,10 +9,8 @@ from features.groups.facts import community_facts
 from features.groups.members import Members, members_of
 from features.snapshot import Snapshot
 from serving.store.schemas import COMMUNITIES_SCHEMA
-from training.frame import Frame
+from training.frame import TIES_AT_ONCE, Frame
 from training.hybrid import Said
-
-TIES_AT_ONCE = 2_000_000
 
 
 def communities_of(frame: Frame, said: Said, snapshot: Snapshot, users: pa.Table, ties: pa.Table) -> pa.Table:

@@ -16,7 +16,7 @@ from features.lookback import since_lookback
 from features.snapshot import Snapshot
 from features.user_table import UserTable
 from training.matrix import Floats, Matrix, Places, among, places_of, to_matrix
-from training.roomy import Rows, let_go
+from training.roomy import Appended, let_go
 
 TIES_AT_ONCE = 2_000_000
 
@@ -112,7 +112,7 @@ def build_frame(table: UserTable, snapshot: Snapshot) -> Frame:
 def _ties(parts: Iterable[ir.Table], columns: Sequence[str], engine: Engine, places: ir.Table, users: int) -> Ties:
     """parts: by rising influencers; places: (user_id, place) of the users of the matrix, as many as ``users``."""
     influencers = places.rename(influencer_id="user_id", influencer="place")
-    x, followers, led = Rows(len(columns)), Rows(dtype=np.int32), Rows(dtype=np.int32)
+    x, followers, led = Appended(len(columns)), Appended(dtype=np.int32), Appended(dtype=np.int32)
     strangers = []
     for part in parts:
         acted = part.join(influencers, "influencer_id").left_join(places, "user_id")
@@ -136,7 +136,7 @@ def _purchases(taken: ir.Table, engine: Engine, places: ir.Table) -> Purchases:
     subjects = engine.to_arrow(taken.select("subject").distinct().order_by("subject"))
     codes = engine.from_arrow(subjects.append_column("code", pa.array(np.arange(len(subjects)))))
     known = taken.join(places, "user_id").join(codes, "subject").select("place", "code", "age")
-    told = {"place": Rows(dtype=np.int32), "code": Rows(dtype=np.int32), "age": Rows(dtype=np.float64)}
+    told = {"place": Appended(dtype=np.int32), "code": Appended(dtype=np.int32), "age": Appended(dtype=np.float64)}
     with closing(engine.stream(known.order_by(["place", "code"]))) as parts:
         for rows in parts:
             for name, values in told.items():

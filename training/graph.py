@@ -30,9 +30,6 @@ FRESH_SHARE = 0.02
 """What an old purchase still weighs: taste fades, but does not end."""
 
 
-LARGE = 2**31
-"""Places of 32 bits end here."""
-
 PARTS = ("strength", "ties", "items", "kinds")
 """What a graph can do without: weights of ties, ties, purchases, and kinds of tie on their own."""
 
@@ -132,10 +129,7 @@ def _of_kind(step: EdgeType, kind: str) -> EdgeType:
 def _mean(targets: Ends, sources: Ends, weight: npt.NDArray[np.float32], size: tuple[int, int]) -> torch.Tensor:
     """(targets, sources) sparse rows that average over sources by weight; empty for targets without any."""
     total = np.bincount(targets, weight, minlength=size[0])
-    # As narrow as they may be, which PyTorch would make them in each multiplication.
-    place = np.int32 if max(*size, len(targets)) < LARGE else np.int64
-    ends = targets.astype(place, copy=False), sources.astype(place, copy=False)
-    rows = coo_array(((weight / total[targets]).astype(np.float32), ends), size).tocsr()
+    rows = coo_array(((weight / total[targets]).astype(np.float32), (targets, sources)), size).tocsr()
     mean: torch.Tensor = torch.sparse_csr_tensor(
         torch.from_numpy(rows.indptr), torch.from_numpy(rows.indices), torch.from_numpy(rows.data), size
     )

@@ -76,9 +76,14 @@ def places_of(table: UserTable, engine: Engine) -> tuple[npt.NDArray[np.object_]
 
 
 def to_matrix(table: UserTable, engine: Engine, users: npt.NDArray[np.object_], places: ir.Table) -> Matrix:
-    """Read all parts of a user table, each as it is computed; users, places: see `places_of`."""
+    """Read all parts of a user table, each as it is computed; users, places: see `places_of`.
+
+    Raises:
+        ValueError: the parts are read already, so that columns would hold whatever lay in memory.
+    """
     columns = tuple(column for names in table.columns.values() for column in names)
     x = roomy((len(columns), len(users))).T
+    missing = set(columns)
     for part in table.parts:
         told = [column for column in part.columns if column != "user_id"]
         at = [columns.index(column) for column in told]
@@ -91,6 +96,11 @@ def to_matrix(table: UserTable, engine: Engine, users: npt.NDArray[np.object_], 
                 for column, index in zip(told, at, strict=True):
                     x[place, index] = rows[column].to_numpy(zero_copy_only=False)
         let_go(x)
+        missing.difference_update(told)
+    if missing:
+        raise ValueError(
+            f"no part of the user table told {min(missing)} (of {len(missing)}); it can be read once: build it again"
+        )
     return Matrix(users, x, columns, table.columns)
 
 

@@ -41,7 +41,7 @@ def roomy(shape: tuple[int, ...]) -> npt.NDArray[np.float32]:
         return np.memmap(file, np.float32, "r+", shape=shape)
 
 
-class Rows:
+class Appended:
     """Rows that are appended, as many as come, and then read as one array that need not fit into memory.
 
     ``width``: numbers of ``dtype`` in each; None for rows that are numbers themselves.
@@ -89,7 +89,7 @@ def laid_out(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """
     if values.nbytes <= BYTES_IN_MEMORY:
         return values
-    rows = Rows(values.shape[1] if values.ndim == 2 else None, values.dtype)
+    rows = Appended(values.shape[1] if values.ndim == 2 else None, values.dtype)
     rows.append(values)
     return rows.whole()
 
@@ -127,6 +127,9 @@ def spooled(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBa
                 size += batch.nbytes
                 writer.write_batch(batch.cast(schema))
     except OSError as error:
+        if error.errno is None:
+            # Of whoever tells the batches, which no disk has to do with.
+            raise
         raise _no_room(size, error) from error
     return pa.RecordBatchReader.from_batches(schema, pq.ParquetFile(file).iter_batches())
 

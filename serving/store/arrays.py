@@ -1,6 +1,7 @@
 """Named arrays in one Arrow file, mapped into memory: one row, an array a column."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pyarrow.ipc
 from numpy.typing import NDArray
 
 from serving.store.checked import Checked
+from training.roomy import let_go
 
 
 def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path) -> None:
@@ -23,8 +25,27 @@ def write_arrays(arrays: Mapping[str, NDArray[Any] | Sequence[str]], path: Path)
             flat = pa.array(values, pa.string())
         columns[name] = pa.LargeListArray.from_arrays(pa.array([0, len(flat)], pa.int64()), flat)
     row = pa.record_batch(columns).replace_schema_metadata(widths)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, row.schema) as writer:
+    large = [values for values in arrays.values() if isinstance(values, np.ndarray)]
+    with _LettingGo(path, large) as sink, pa.ipc.new_file(sink, row.schema) as writer:
         writer.write_batch(row)
+
+
+class _LettingGo(FileIO):
+    """A file to write ``arrays`` to, which are let go after each: one row is one step of Arrow's writer, in which all of
+    them would come into memory together."""
+
+    def __init__(self, path: Path, arrays: Iterable[NDArray[Any]]) -> None:
+        super().__init__(path, "w")
+        self._arrays = arrays
+
+    def write(self, values: Any, /) -> int:
+        view, written = memoryview(values).cast("B"), 0
+        # The system takes at most 2 GB in one go.
+        while written < len(view):
+            written += super().write(view[written:])
+        for array in self._arrays:
+            let_go(array)
+        return written
 
 
 class Arrays:

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from serving.store.filters import ATTRIBUTE
-from training.roomy import Rows, laid_out
+from training.roomy import Appended, laid_out
 
 Bits = NDArray[np.uint64]
 Values = dict[str, NDArray[Any] | Sequence[str]]
@@ -76,7 +76,12 @@ def index_categories(users: pa.Table, influence: Iterable[pa.RecordBatch]) -> Va
     names: list[str] = []
     totals: list[NDArray[Any]] = [np.empty(0)]
     counts: list[NDArray[Any]] = [np.zeros(1, np.int64)]
-    told = {"rows": Rows(dtype=np.int32), "moved": Rows(dtype=np.float64), "bought": Rows(), "around": Rows()}
+    told = {
+        "rows": Appended(dtype=np.int32),
+        "moved": Appended(dtype=np.float64),
+        "bought": Appended(),
+        "around": Appended(),
+    }
     for some in _whole_categories(influence):
         place = pc.index_in(some["user_id"].combine_chunks(), value_set=ids)
         rows = pc.fill_null(place, -1).to_numpy()

@@ -2,6 +2,7 @@
 
 import gc
 import time
+from collections import deque
 from pathlib import Path
 
 import ibis
@@ -131,6 +132,23 @@ def test_a_resting_engine_gives_its_memory_back_and_keeps_its_tables(monkeypatch
     assert held() > 16_000_000
 
 
+def test_an_engine_of_little_memory_gets_no_more_of_it_by_resting() -> None:
+    engine = DuckDB(memory_limit="200MB", threads=1)
+
+    def limit() -> str:
+        found = engine._connection.raw_sql("SELECT current_setting('memory_limit')").fetchall()
+        return str(found[0][0])
+
+    awake = limit()
+    with engine.resting():
+        assert limit() == awake
+    assert limit() == awake
+
+
+def test_an_engine_answers_at_once_whatever_it_is_asked_first() -> None:
+    assert len(DuckDB(threads=1).to_arrow(ibis.memtable(ROWS))) == 3
+
+
 def test_a_folder_for_temporary_files_may_have_any_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = tmp_path / "the shop's"
     place.mkdir()
@@ -147,3 +165,19 @@ def test_what_does_not_fit_says_how_to_give_it_more() -> None:
     with pytest.raises(EngineError, match=r"more than its 20MB of memory.*--memory.*TMPDIR"):
         engine.materialise(listed)
     assert engine.to_arrow(rows.aggregate(rows=rows.count()))["rows"].to_pylist() == [300_000]
+
+
+def test_what_does_not_fit_says_so_while_its_rows_are_streamed_too() -> None:
+    engine = DuckDB(memory_limit="60MB", threads=1)
+    engine._connection.raw_sql("SET max_temp_directory_size = '10MB'")
+    numbers = np.arange(2_000_000)
+    one, other = (
+        engine.from_arrow(pa.table({"n": turned, name: turned})) for name, turned in (("a", numbers), ("b", -numbers))
+    )
+    wide = one.join(other.mutate(n=-other.n, text=other.b.cast("string").lpad(60, "x")), "n")
+    with pytest.raises(EngineError, match=r"more than its 60MB of memory.*--memory.*TMPDIR"):
+        deque(engine.stream(wide), maxlen=0)
+    rows = engine.from_arrow(ROWS)
+    with pytest.raises(Exception, match="Conversion Error") as failed:
+        deque(engine.stream(rows.mutate(n=rows.user_id.cast("int64"))), maxlen=0)
+    assert not isinstance(failed.value, EngineError)

@@ -19,7 +19,7 @@ def parts_of(ties: dict[str, int]) -> list[list[str]]:
 
 @pytest.fixture(autouse=True)
 def few_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("features.tie_parts.TIES_AT_ONCE", 10)
+    monkeypatch.setattr("features.tie_parts.TIES_A_PART", 10)
 
 
 def test_few_ties_are_one_part() -> None:

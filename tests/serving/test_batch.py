@@ -44,7 +44,7 @@ def test_a_batch_of_a_past_date_knows_its_users_alone(
 def test_what_does_not_fit_into_memory_is_the_same_to_the_last_byte(
     scored: Scored, market: Tables, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    small = {"features.tie_parts.TIES_AT_ONCE": 1_000, "training.roomy.CELLS_IN_MEMORY": 100,
+    small = {"features.tie_parts.TIES_A_PART": 1_000, "training.roomy.CELLS_IN_MEMORY": 100,
              "training.roomy.BYTES_IN_MEMORY": 100, "serving.batch.BESIDE": 0,
              "serving.store.index.ROWS_AT_ONCE": 100, "training.gnn.CELLS_AT_ONCE": 5_000}  # fmt: skip
     for name, most in small.items():

@@ -98,6 +98,14 @@ def test_nothing_depends_on_the_order_of_rows() -> None:
     assert_same(*(frame_at(world(until=day(80), engine=ENGINE, **tables), day(60)) for tables in (rows, turned)))
 
 
+def test_a_user_table_is_read_once() -> None:
+    snapshot = prepare(take_snapshot(world(orders=ORDERS, ties=TIES, until=day(50), engine=ENGINE), AT))
+    table = build_user_table(snapshot)
+    build_frame(table, snapshot)
+    with pytest.raises(ValueError, match="read once"):
+        build_frame(table, snapshot)
+
+
 def test_nothing_depends_on_the_parts_in_which_ties_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     tables, parts = world(until=day(80), engine=ENGINE, **busy_rows()), []
 
@@ -106,7 +114,7 @@ def test_nothing_depends_on_the_parts_in_which_ties_are_read(monkeypatch: pytest
         return parts[-1]
 
     whole = frame_at(tables, day(60))
-    monkeypatch.setattr("features.tie_parts.TIES_AT_ONCE", 30)
+    monkeypatch.setattr("features.tie_parts.TIES_A_PART", 30)
     for reader in ("prepare", "user_table"):
         monkeypatch.setattr(f"features.{reader}.influencers_in_parts", told)
     assert_same(whole, frame_at(tables, day(60)))

@@ -2,6 +2,7 @@ import errno
 import gc
 import io
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
@@ -14,7 +15,7 @@ from features.errors import EngineError
 from training.churn import standings
 from training.frame import Frame
 from training.matrix import Matrix
-from training.roomy import Rows, column_laid_out, laid_out, let_go, roomy, spooled
+from training.roomy import Appended, column_laid_out, laid_out, let_go, roomy, spooled
 
 
 @pytest.fixture(params=[100, 10])
@@ -96,14 +97,14 @@ def test_a_full_disk_is_an_error_and_no_signal(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize("fit", [100, 15])
 def test_rows_that_are_appended_are_one_array(fit: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("training.roomy.BYTES_IN_MEMORY", fit)
-    wide, numbers = Rows(2), Rows(dtype=np.int32)
+    wide, numbers = Appended(2), Appended(dtype=np.int32)
     for start in (0, 2):
         wide.append(np.arange(2.0 * start, 2 * start + 4).reshape(2, 2))
         numbers.append(np.arange(start, start + 2))
     for found, expected in ((wide.whole(), np.arange(8, dtype=np.float32).reshape(4, 2)), (numbers.whole(), np.arange(4))):
         assert isinstance(found, np.memmap) == (fit == 15)
         assert found.tolist() == expected.tolist()
-    assert Rows(2).whole().shape == (0, 2)
+    assert Appended(2).whole().shape == (0, 2)
 
 
 def test_what_is_laid_out_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,13 +130,22 @@ def test_a_disk_that_is_full_later_is_an_error_too(what: str, monkeypatch: pytes
     numbers = np.arange(10_000_000)
     column = pa.chunked_array([numbers])
     ask = {
-        "rows": lambda: Rows(1).append(np.ones((5, 1))),
+        "rows": lambda: Appended(1).append(np.ones((5, 1))),
         "array": lambda: laid_out(numbers),
         "column": lambda: column_laid_out(column),
         "batches": lambda: spooled(pa.table({"n": column}).to_batches(), pa.schema({"n": pa.int64()})),
     }
     with pytest.raises(EngineError, match=r"GB for features do not fit into .* \(No space left on device\).*TMPDIR"):
         ask[what]()
+
+
+def test_an_error_of_who_tells_batches_is_not_one_of_the_disk() -> None:
+    def told() -> Iterator[pa.RecordBatch]:
+        yield pa.record_batch({"n": [1]})
+        raise OSError("Conversion Error: no number")
+
+    with pytest.raises(OSError, match="no number"):
+        spooled(told(), pa.schema({"n": pa.int64()}))
 
 
 def test_batches_are_told_once_and_later() -> None:
