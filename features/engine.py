@@ -88,7 +88,7 @@ class DuckDB:
         # is also written again, which made a scan of 10 M users' purchases many times as long.
         file = str(self._folder / "tables.duckdb").replace("'", "''")
         self._connection.raw_sql(TABLES_IN.format(file=file))
-        self._memory = memory_limit or self._value("current_setting('memory_limit')")
+        self._memory = memory_limit or self._value("current_setting", "memory_limit")
 
     def read_parquet(self, path: Path) -> ir.Table:
         pattern = path / "*.parquet" if path.is_dir() else path
@@ -115,16 +115,19 @@ class DuckDB:
 
     @contextmanager
     def resting(self) -> Iterator[None]:
-        if self._value(f"parse_formatted_bytes(current_setting('memory_limit')) > parse_formatted_bytes('{RESTING}')"):
+        now = self._value("current_setting", "memory_limit")
+        if self._value("parse_formatted_bytes", now) > self._value("parse_formatted_bytes", RESTING):
             self._connection.settings["memory_limit"] = RESTING
         try:
             yield
         finally:
             self._connection.settings["memory_limit"] = self._memory
 
-    def _value(self, expression: str) -> Any:
-        """What DuckDB says of itself; all rows are taken, since it answers nothing else before the last of them."""
-        return self._connection.raw_sql(f"SELECT {expression}").fetchall()[0][0]
+    def _value(self, function: str, argument: str) -> Any:
+        """What a function of DuckDB says, asked on a connection of its own, since the other may be in the middle of rows."""
+        with self._connection.con.cursor() as connection:
+            asked = duckdb.FunctionExpression(function, duckdb.ConstantExpression(argument))
+            return connection.values(asked).fetchall()[0][0]
 
     def to_arrow(self, expression: ir.Expr) -> pa.Table:
         with self._enough_memory():

@@ -21,7 +21,7 @@ BINS = 32
 COMMON = 64
 """A label has a bitmap where at least one in so many users has it; other labels are short lists of rows."""
 
-ROWS_AT_ONCE = 20_000_000
+ROWS_AT_ONCE = 10_000_000
 """Rows of categories that are indexed together."""
 
 MOST_LABELS = 65_534
